@@ -2,6 +2,7 @@
 
     python benchmarks/interval_coverage.py                         # the table, 2 minutes of a core
     python benchmarks/interval_coverage.py --shots 1 --ways 2 --repetitions 100
+    python benchmarks/interval_coverage.py --sampler disjoint --redrawn images
 
 Gaussian classes, each with its own mean and covariance; nearest class mean. Two things are drawn
 anew: images of the same classes (several sets of classes, many draws of images each), or classes
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from common import write
 
-from fewshot.episodes import sample_episodes
+from fewshot.episodes import EpisodeSet, sample_disjoint_episodes, sample_episodes
 from fewshot.features import make_bank
 from fewshot.heads import NCM
 from fewshot.statistics import population_intervals
@@ -51,6 +52,16 @@ class Classes:
         return features.astype(np.float32), np.repeat(np.arange(many), each)
 
 
+def drawn(
+    labels: np.ndarray, queries: int | str, seed: int, options: argparse.Namespace
+) -> EpisodeSet:
+    """Episodes of one draw of images: disjoint ones are as many as there are, or fewer."""
+    if options.sampler == "disjoint":
+        count = options.disjoint or "all"
+        return sample_disjoint_episodes(labels, options.ways, options.shots, queries, count, seed)
+    return sample_episodes(labels, options.ways, options.shots, queries, options.episodes, seed)
+
+
 def intervals(
     classes: Classes, each: int, seed: int, options: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
@@ -58,7 +69,7 @@ def intervals(
     features, labels = classes.images(np.random.default_rng((seed, 1)), each)
     bank = make_bank(features, labels)
     queries = options.queries if options.queries == "all" else int(options.queries)
-    episodes = sample_episodes(labels, options.ways, options.shots, queries, options.episodes, seed)
+    episodes = drawn(labels, queries, seed, options)
     error, _ = actual_errors(
         bank, episodes, NCM(), device=torch.device("cpu"), threads=options.threads
     )
@@ -72,14 +83,14 @@ def simulate(
 ) -> list[list[dict[str, dict[str, Any]]]]:
     """Intervals by set of classes (one set when all are drawn anew) and repetition."""
     groups = options.groups if redrawn == "images" else options.repetitions
-    drawn = []
+    repeats = []
     for group in range(groups):
         rng = np.random.default_rng((options.seed, group))
         classes = Classes.draw(rng, options.classes, options.dim, options.spread)
         count = options.repetitions // groups
         seeds = range(group * count, (group + 1) * count)
-        drawn.append([intervals(classes, each, options.seed + s, options) for s in seeds])
-    return drawn if redrawn == "images" else [[one for group in drawn for one in group]]
+        repeats.append([intervals(classes, each, options.seed + s, options) for s in seeds])
+    return repeats if redrawn == "images" else [[one for group in repeats for one in group]]
 
 
 def row(redrawn: str, each: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -112,6 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     for name, value in {"classes": 20, "ways": 5, "shots": 5, "episodes": 2000, "dim": 32}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--sampler", default="balanced", choices=["balanced", "disjoint"])
+    parser.add_argument("--disjoint", type=int, help="number of disjoint episodes; all by default")
     parser.add_argument("--queries", default="15", help='images per class, or "all"')
     parser.add_argument("--images", type=int, nargs="+", default=[600, 100], help="per class")
     parser.add_argument("--spread", type=float, default=1.6, help="of a class, its means' being 1")

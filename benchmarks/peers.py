@@ -92,10 +92,10 @@ QDA = sklearn("discriminant_analysis", "QuadraticDiscriminantAnalysis",
 # By name of the head here. Where a library has no such method, there is no entry.
 PEERS = {
     "ncm": Peer("easyfsl PrototypicalNetworks", easyfsl("PrototypicalNetworks")),
-    "simpleshot": Peer("easyfsl SimpleShot", easyfsl("SimpleShot")),
+    "simpleshot": Peer("easyfsl SimpleShot", easyfsl("SimpleShot"), {"center": "none"}),
     "bd_cspn": Peer("easyfsl BDCSPN", easyfsl("BDCSPN")),
     "laplacian_shot": Peer("easyfsl LaplacianShot", easyfsl("LaplacianShot")),
-    "tim": Peer("easyfsl TIM", easyfsl("TIM")),
+    "tim": Peer("easyfsl TIM", easyfsl("TIM"), {"preset": "easyfsl"}),
     "pt_map": Peer("easyfsl PTMAP", easyfsl("PTMAP"), {"normalize": False, "negative": "zero"}),
     "lda": Peer("scikit-learn LDA", LDA),
     "qda": Peer("scikit-learn QDA", QDA, {"pooling": 0.0}),

@@ -15,9 +15,11 @@ from fewshot.estimators.calibration.calibrators import SOURCES
 from fewshot.evaluation.arguments import (
     UNKNOWN,
     is_number,
+    sampler_settings,
     sampling_from,
     source_from,
     with_defaults,
+    with_queries_from,
 )
 from fewshot.evaluation.evaluation import Evaluation
 from fewshot.evaluation.inputs import BACKBONE, source_of
@@ -146,11 +148,12 @@ def evaluate(
     logit_scale: float = 100.0,
     predictor: Any = "ridge",
     subset: Any = None,
-    sampler: str | None = None,
+    sampler: str | Mapping[str, Any] | None = None,
     unlabelled: int | str | None = None,
     unlabelled_shares: str = "equal",
     strangers: float = 0.0,
     part: str = "novel",
+    queries_from: Any = None,
     dataset: str = "features",
     backbone: str = UNKNOWN,
     task: str = "classification",
@@ -224,15 +227,23 @@ def evaluate(
         ``fewshot.text.gaussians.fitted.load_text_gaussians``.
     subset : array of M str, optional
         "train", "validation" or "test" for every row, for the sampler "all_way". Of arrays only.
-    sampler : {"balanced", "imbalanced", "all_way"}, optional
+    sampler : {"balanced", "imbalanced", "all_way", "effective"} or mapping, optional
         "balanced" by default. "imbalanced" draws the share of each class among `ways` times
         `queries` queries from a Dirichlet distribution (alpha 2).
         "all_way" has every class in every episode: `episodes` draws of `shots` training images, all
         test images as queries; `ways` and `queries` are ignored.
+        "effective" has shots of `ways` classes, of all by default, and 75 queries of only five of
+        them. A mapping has the ``name`` and settings of ``conf/episodes/<name>.yaml`` that other
+        samplers do not have: ``{"name": "effective", "k_eff": 10, "queries_total": 100}``.
+        "meta_dataset" has 5 to 50 ways, unequal shots and at most 10 queries per class; `ways` and
+        `queries` are the largest numbers, `shots` is none. ``{"name": "meta_dataset", "taxonomy":
+        "names"}`` draws related classes, see `fewshot.episodes.sample_meta_dataset`.
     unlabelled : int or "queries", optional
-        Unlabelled images of every episode, for estimators that see them: N per class of its
-        classes, apart from shots and queries and the same for all numbers of shots; or the queries
-        without their labels. With ``queries="all"`` the queries are what is left.
+        Unlabelled images of every episode, for estimators that see them and heads that learn from
+        them: N per class of its classes, apart from shots and queries and the same for all numbers
+        of shots; or the queries without their labels. With ``queries="all"`` the queries are what
+        is left. Transductive heads learn from the N images where there are any and classify every
+        query by itself (semi-supervised); else from the queries, and strangers beside them.
     unlabelled_shares : {"equal", "dirichlet"}
         Whether every class has N of them, or the classes share N times `ways` by a Dirichlet
         distribution (alpha 2).
@@ -242,6 +253,9 @@ def evaluate(
         Which classes episodes come from, where there is a `split`. Hyper-parameters are chosen on
         "base" or "validation" classes, which then no longer serve as base classes; the column
         ``part`` of the rows records it.
+    queries_from : FeatureBank, ImageDataset, str, Path, or (features, labels), optional
+        Another data set whose images are the queries, of the same classes by name (domain shift):
+        whatever `features` takes, or a pair of arrays. The column ``dataset`` says ``A -> B``.
     dataset : str
         Name for the rows, of arrays.
     backbone : str
@@ -324,9 +338,12 @@ def evaluate(
         check_range(bank)
         bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
         source = GivenFeatures(with_copies(bank))
+    if queries_from is not None:
+        source = with_queries_from(chosen, source, queries_from, min_images, part)
     sampling = sampling_from(
         chosen,
-        **{name: values[name] for name in ("episodes", "shots", "ways", "queries", "sampler")},
+        **{name: values[name] for name in ("episodes", "shots", "ways", "queries")}
+        | sampler_settings(values["sampler"], ways, shots, queries),
         unlabelled=(unlabelled, unlabelled_shares, strangers),
         min_images=min_images,
         part=part,

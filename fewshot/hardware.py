@@ -6,12 +6,14 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fewshot.exceptions import FewshotError, expect_positive_int, shown
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
 __all__ = [
     "available_cores",
@@ -20,6 +22,7 @@ __all__ = [
     "device_named",
     "episodes_device",
     "freed_memory_kept",
+    "single_threaded",
     "torch_threads",
 ]
 
@@ -48,6 +51,21 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """One thread for operations of torch and of NumPy's BLAS, as chunks of work have one each."""
+    with torch_threads(1), _blas_libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas_libraries() -> ThreadpoolController:
+    """The libraries that are loaded; looking for them takes 20 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager

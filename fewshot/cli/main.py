@@ -68,8 +68,8 @@ Usage
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
-  fewshot list KIND [PATTERN]            backbones, datasets, heads, estimators,
-                                         sweeps or loggers
+  fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
+                                         tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version
@@ -84,6 +84,7 @@ Examples
   fewshot task=one_class ...                                 yes or no from a class's name alone
   fewshot task=segmentation dataset=folder dataset.root=my_scenes    images/ and masks/
   fewshot task=verification 'head=[ncm,zero_shot]' ...        is it of class c? one at a time
+  fewshot task=open_set 'head=[ncm,lda]' ...                  of which class is it, or of none?
   fewshot -m backbone=resnet18,dinov2_vits14 episodes.shots=1,5
   fewshot predict my_images --unlabelled camera_roll
   fewshot fit my_images --output birds.fewshot

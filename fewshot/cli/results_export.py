@@ -25,8 +25,9 @@ EXAMPLES = """\
   fewshot results export runs --format csv --measure mae --rows estimator --columns head,shots
 
 measures: accuracy, error; of estimators mae, rmse, bias, predicted_error, coverage, width, skill,
-spearman, slope; of task=verification auroc, average_precision, fpr95; of task=one_class macro_f1,
-f1, balanced_accuracy, auroc, average_precision, regret.
+spearman, slope; of task=verification auroc, average_precision, fpr95; of task=open_set auroc,
+closed_accuracy, oscr, average_precision, fpr95; of task=one_class macro_f1, f1, balanced_accuracy,
+auroc, average_precision, regret.
 Numbers are means over the seeds. The best of a column is bold, what is not clearly worse on the
 same episodes is underlined. A note says how all was made; LaTeX needs \\usepackage{booktabs}."""
 

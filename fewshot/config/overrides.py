@@ -27,7 +27,10 @@ from fewshot.exceptions import FewshotError
 from fewshot.files import exists
 
 # Texts of YAML files without a constructor that would declare them; a dot ends a whole section.
-IN_YAML = ("paths.", "episodes.path", "dataset.card", "hydra.run.dir", "hydra.sweep.dir")
+IN_YAML = (
+    "paths.", "episodes.path", "episodes.queries_from", "dataset.card", "hydra.run.dir",
+    "hydra.sweep.dir",
+)  # fmt: skip
 # A declared type of which texts are values, and one that has lists or mappings as well.
 TEXT = re.compile(r"(str|path)\b", re.IGNORECASE)
 CONTAINER = re.compile(r"sequence|list|tuple|dict|mapping", re.IGNORECASE)

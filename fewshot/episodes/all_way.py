@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import SHOTS, Room
+from fewshot.episodes.balanced import SHOTS, TEST, TRAIN, Room, all_rows
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
-from fewshot.episodes.rows import PADDING
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
@@ -20,7 +19,7 @@ from fewshot.exceptions import (
     expect_positive_int,
 )
 
-TRAIN, TEST = "train", "test"
+PROTOCOL = "all_way"
 STREAM = 2  # beside 0 for judged episodes and 1 for those of base classes
 
 
@@ -113,23 +112,20 @@ def sample_all_way(
     chosen = np.tile(pool, (episodes, 1))
     reserved = reserve(sampling, index, chosen, room.labelled, seed, STREAM)
     support = _draw(index, chosen, shots, seed, reserved)
-    query = None if tests is None else np.stack([_rows(tests, pool)] * episodes)
+    query = None if tests is None else np.stack([all_rows(tests, pool)] * episodes)
     extra = None
     if sampling is not None and not sampling.are_queries:
         none = np.zeros(episodes, dtype=np.int64)
         extra = unlabelled_rows(sampling, reserved, index, chosen, pool, none, seed, STREAM)
-    return EpisodeSet(chosen, support, query, labels, seed, extra, sampling)
+    return EpisodeSet(chosen, support, query, labels, seed, extra, sampling, PROTOCOL)
 
 
 def _room(
     sampling: UnlabelledSampling | None, shots: int, queries_too: bool, largest_shots: int | None
 ) -> Room:
     """Images that a class has to have, one for a query among them where there is no test set."""
-    if sampling is None or sampling.are_queries:
-        return Room(shots, shots + queries_too, 0)
-    most = shots if largest_shots is None else largest_shots
-    expect_positive_int("largest_shots", most, minimum=shots)
-    return Room(most, most + queries_too, sampling.per_class)
+    room = Room.of_shots(sampling, shots, largest_shots)
+    return room._replace(labelled=room.labelled + queries_too)
 
 
 def _index(labels: NDArray, parts: NDArray | None, part: str, total: int) -> ClassIndex:
@@ -147,15 +143,6 @@ def _draw(index: ClassIndex, chosen: NDArray, shots: int, seed: int, reserved: R
     left = index.size[chosen] - reserved.counts
     place = sample_without_replacement(draws, left.reshape(-1)).T.reshape(*chosen.shape, shots)
     return index.rows[index.start[chosen][..., None] + reserved.past(place)]
-
-
-def _rows(index: ClassIndex, pool: NDArray) -> NDArray:
-    """All row numbers (C, Q) of the classes, padded."""
-    place = np.arange(index.size[pool].max())
-    member = place < index.size[pool][:, None]
-    return np.where(
-        member, index.rows[np.where(member, index.start[pool][:, None] + place, 0)], PADDING
-    )
 
 
 def _too_few(

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
+from fewshot.episodes.rows import PADDING
+from fewshot.episodes.shots import check_imbalance, largest_shots_of, unequal_shots
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows
 from fewshot.episodes.unlabelled_sampling import EQUAL, UnlabelledSampling
 from fewshot.exceptions import (
@@ -20,6 +22,7 @@ from fewshot.exceptions import (
 )
 
 CLASSES, SHOTS, QUERIES = 0, 1, 2  # what a stream of uniform numbers decides
+TRAIN, TEST = "train", "test"
 
 
 def sample_episodes(
@@ -38,6 +41,8 @@ def sample_episodes(
     unlabelled_shares: str = EQUAL,
     strangers: float = 0.0,
     largest_shots: int | None = None,
+    subset: ArrayLike | None = None,
+    shots_imbalance: float = 0.0,
 ) -> EpisodeSet:
     """Draw balanced episodes: N classes first, then K + Q images of each, without replacement.
 
@@ -81,6 +86,14 @@ def sample_episodes(
     largest_shots : int, optional
         Largest K of the sets of episodes that shall have the same unlabelled images; `shots` by
         default.
+    subset : array-like of str, shape (M,), optional
+        Shots and unlabelled images are drawn from "train" and queries from "test" images; by
+        default all from all.
+    shots_imbalance : float in [0, 1)
+        s = (K_max - K_min) / (K_max + K_min) of unequal shots, `shots` on average; 0.8 is 1 to 9 of
+        5. Classes have (1 - s) K to (1 + s) K shots in equal steps, in random order, see
+        `fewshot.episodes.shots`; K shots are among those of K + 1 here, too. Every class has images
+        for the most.
 
     Returns
     -------
@@ -101,38 +114,83 @@ def sample_episodes(
     """
     labels = np.asarray(labels, dtype=np.int64)
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
+    check_imbalance(shots_imbalance, shots)
+    nominal = (ways, shots) if shots_imbalance else None
+    mean_shots = shots
+    if nominal:
+        shots = largest_shots_of(shots, ways, shots_imbalance)
+        if largest_shots is not None:
+            largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
     sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
-    index = ClassIndex.of(labels)
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
-    room = Room.of(sampling, shots, queries, largest_shots)
-    large = _large_enough(pool, index, room, queries, classnames, min_images)
+    index, tests = indices(labels, subset)
+    if tests is None:
+        room = Room.of(sampling, shots, queries, largest_shots)
+        uneven = nominal is not None
+        large = _large_enough(pool, index, room, queries, classnames, min_images, uneven)
+    else:
+        room = Room.of_shots(sampling, shots, largest_shots)
+        large = _large_enough_apart(pool, index, tests, room, queries, classnames, min_images)
     expect(
         len(large) >= ways,
         "episodes.ways",
         f"expected at most the {len(large)} classes to draw from, got {ways}",
         "Lower episodes.ways or give more classes.",
     )
-    check_memory(episodes, ways, images_needed(shots, queries) + room.unlabelled)
+    check_memory(episodes, ways, _images_taken(shots, queries, tests) + room.unlabelled)
+    counts = np.full((episodes, ways), shots)
+    if nominal:
+        counts = unequal_shots(mean_shots, shots_imbalance, episodes, ways, seed, stream)
     size = np.full(episodes, len(large))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = large[sample_without_replacement(draws, size).T]
     before = shots if queries == "all" else places_before(shots)
     taken = shots if queries == "all" else images_needed(shots, queries)
     reserved = reserve(sampling, index, chosen, room.labelled, seed, stream)
-    rows = _images(chosen, index, before, taken, seed, stream, reserved)
-    query = None if queries == "all" else rows[..., before:]
+    if tests is None:
+        rows = _images(chosen, index, before, taken, seed, stream, reserved)
+        query = None if queries == "all" else rows[..., before:]
+    else:
+        rows = _images(chosen, index, shots, shots, seed, stream, reserved)
+        query = _queries_apart(chosen, tests, queries, seed, stream)
     extra = None
     if sampling is not None:
-        asked = index.size[chosen] - shots if queries == "all" else np.full(chosen.shape, queries)
+        asked = index.size[chosen] - counts if queries == "all" else np.full(chosen.shape, queries)
+        if tests is not None:
+            assert query is not None
+            asked = (query >= 0).sum(-1)
+            index = tests if sampling.are_queries else index  # that strangers come from
         extra = unlabelled_rows(
             sampling, reserved, index, chosen, pool, asked.sum(-1), seed, stream
         )
-    return EpisodeSet(chosen, rows[..., :shots], query, labels, seed, extra, sampling)
+    support = rows[..., :shots]
+    if nominal:
+        support = np.where(np.arange(shots) < counts[..., None], support, PADDING)
+    protocol = f"balanced(shots_imbalance={shots_imbalance:g})" if nominal else ""
+    return EpisodeSet(
+        chosen, support, query, labels, seed, extra, sampling, protocol=protocol, nominal=nominal
+    )
 
 
 def places_before(shots: int) -> int:
     """Images drawn before the queries: where zero shots keep one aside, they have those of one."""
     return max(shots, 1)
+
+
+def indices(labels: NDArray, subset: ArrayLike | None) -> tuple[ClassIndex, ClassIndex | None]:
+    """Images that shots and queries are drawn from; None for the latter if from the same."""
+    if subset is None:
+        return ClassIndex.of(labels), None
+    parts, total = np.asarray(subset), int(labels.max(initial=-1)) + 1
+    expect(
+        parts.shape == labels.shape,
+        "subset",
+        f"expected a word for each of {len(labels)} images, got {parts.shape}",
+    )
+    train, test = (
+        ClassIndex.of(np.where(parts == part, labels, -1), total) for part in (TRAIN, TEST)
+    )
+    return train, test
 
 
 def images_needed(shots: int, queries: int | str) -> int:
@@ -178,6 +236,17 @@ class Room(NamedTuple):
         left = most + sampling.queries_left if queries == "all" else 0
         return cls(most, max(left, images_needed(most, queries)), sampling.per_class)
 
+    @classmethod
+    def of_shots(
+        cls, sampling: UnlabelledSampling | None, shots: int, largest_shots: int | None
+    ) -> Room:
+        """The same where queries come from other images."""
+        if sampling is None or sampling.are_queries:
+            return cls(shots, shots, 0)
+        most = shots if largest_shots is None else largest_shots
+        expect_positive_int("largest_shots", most, minimum=shots)
+        return cls(most, most, sampling.per_class)
+
 
 def _images(
     chosen: NDArray,
@@ -190,6 +259,8 @@ def _images(
 ) -> NDArray:
     """Row numbers (E, N, taken) of images of the chosen classes (E, N), shots first."""
     episodes, ways = chosen.shape
+    if taken == 0:
+        return np.empty((episodes, ways, 0), dtype=np.int64)
     draws = np.empty((taken, episodes * ways))
     for i in range(taken):
         # A stream for each shot: adding a shot leaves the earlier ones as they are.
@@ -201,6 +272,57 @@ def _images(
     return index.rows[index.start[chosen][..., None] + place]
 
 
+def all_rows(index: ClassIndex, classes: NDArray) -> NDArray:
+    """All row numbers (..., Q) of classes (...), -1 in the padding."""
+    size = index.size[classes][..., None]
+    place = np.arange(size.max(initial=0))
+    member = place < size
+    start = index.start[classes][..., None]
+    return np.where(member, index.rows[np.where(member, start + place, 0)], PADDING)
+
+
+def _images_taken(shots: int, queries: int | str, tests: ClassIndex | None) -> int:
+    """Images of a class in an episode, at most."""
+    if tests is None:
+        return images_needed(shots, queries)
+    return shots + (int(tests.size.max(initial=0)) if queries == "all" else int(queries))
+
+
+def _queries_apart(
+    chosen: NDArray, tests: ClassIndex, queries: int | str, seed: int, stream: int
+) -> NDArray:
+    """Row numbers (E, N, Q) of queries that are drawn from images of their own."""
+    if queries == "all":
+        return all_rows(tests, chosen)
+    return _images(chosen, tests, 0, int(queries), seed, stream, Reserved.none(chosen))
+
+
+def _large_enough_apart(
+    pool: NDArray,
+    index: ClassIndex,
+    tests: ClassIndex,
+    room: Room,
+    queries: int | str,
+    classnames: Sequence[str] | None,
+    min_images: str,
+) -> NDArray:
+    """Classes with enough images for shots in `index` and for queries in `tests`."""
+    each = room.labelled + room.unlabelled
+    asked = 1 if queries == "all" else int(queries)
+    fine = (index.size[pool] >= each) & (tests.size[pool] >= asked)
+    if min_images == "drop" or fine.all():
+        return pool[fine]
+    first = int(pool[~fine][0])
+    name = repr(str(classnames[first])) if classnames is not None else str(first)
+    more = f" (and {len(pool) - fine.sum() - 1} more classes have too few)"
+    raise FewshotError(
+        "episodes",
+        f"class {name} has {index.size[first]} images for shots and {tests.size[first]} for "
+        f"queries; {each} and {asked} are needed{more if (~fine).sum() > 1 else ''}",
+        "Lower episodes.shots or episodes.queries, or set episodes.min_images=drop.",
+    )
+
+
 def _large_enough(
     pool: NDArray,
     index: ClassIndex,
@@ -208,7 +330,9 @@ def _large_enough(
     queries: int | str,
     classnames: Sequence[str] | None,
     min_images: str,
+    uneven: bool,
 ) -> NDArray:
+    """Classes with enough images; `uneven` shots are those of the class with most."""
     shots, each = room.shots, room.labelled + room.unlabelled
     size = np.zeros(max(len(index.size), int(pool.max(initial=-1)) + 1), dtype=np.int64)
     size[: len(index.size)] = index.size
@@ -225,9 +349,14 @@ def _large_enough(
     if room.unlabelled:
         asked += f" + {room.unlabelled} unlabelled images"
         settings = "episodes.unlabelled, episodes.shots or episodes.queries"
+    if uneven:
+        asked = f"(the most of a class) + {asked}"
+        settings = f"episodes.shots_imbalance, {settings}"
+    else:
+        asked = f"+ {asked}"
     raise FewshotError(
         "episodes",
-        f"class {name} has {size[first]} images; {shots} shots + {asked} need {each}{others}",
+        f"class {name} has {size[first]} images; {shots} shots {asked} need {each}{others}",
         f"Lower {settings}, or set episodes.min_images=drop.",
     )
 

@@ -53,6 +53,14 @@ def uniform(seed: int, stream: tuple[int, ...], start: int, stop: int, width: in
     return np.random.Generator(bits).random((stop - start, width))
 
 
+def uniform_of(seed: int, stream: tuple[int, ...], numbers: NDArray, width: int) -> NDArray:
+    """The `uniform` numbers (E, width) of the episodes with these numbers (E,)."""
+    first = int(numbers[0]) if len(numbers) else 0
+    if np.array_equal(numbers, np.arange(first, first + len(numbers))):
+        return uniform(seed, stream, first, first + len(numbers), width)
+    return np.concatenate([uniform(seed, stream, int(e), int(e) + 1, width) for e in numbers])
+
+
 def sample_without_replacement(draws: NDArray, population: NDArray) -> NDArray:
     """Ordered samples without replacement, all rows at once.
 
@@ -109,13 +117,17 @@ def episode_generator(seed: int, stream: tuple[int, ...], episode: int) -> np.ra
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *stream, episode])))
 
 
-def shuffled(rows: NDArray, seed: int, stream: tuple[int, ...], start: int = 0) -> NDArray:
-    """Rows (E, U) of episodes from `start` on in random order, -1 at the end.
+def shuffled(
+    rows: NDArray, seed: int, stream: tuple[int, ...], numbers: NDArray | None = None
+) -> NDArray:
+    """Rows (E, U) of episodes in random order, -1 at the end.
 
-    The order of an episode depends on the seed, its number and its rows alone.
+    The order of an episode depends on the seed, its number and its rows alone; the numbers are 0 to
+    E - 1 by default.
     """
     mixed = np.full_like(rows, -1)
     for e, entries in enumerate(rows):
+        number = e if numbers is None else int(numbers[e])
         real = entries[entries >= 0]
-        mixed[e, : len(real)] = episode_generator(seed, stream, start + e).permutation(real)
+        mixed[e, : len(real)] = episode_generator(seed, stream, number).permutation(real)
     return mixed

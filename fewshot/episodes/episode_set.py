@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, regular_file
 
 FORMAT = "fewshot-episodes-1"
+# Of episodes that vary in their classes, which readers of the first format would misread.
+VARIED_FORMAT = "fewshot-episodes-2"
+GROUPS = "groups of classes"  # in the protocol of episodes that draw these
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,8 @@ class EpisodeSet:
     Attributes
     ----------
     classes : ndarray of shape (E, N), int64
-        Class of each way.
+        Class of each way; -1 pads episodes of fewer than N ways, after their classes, and has no
+        images.
     support : ndarray of shape (E, N, K), int64
         Row numbers; -1 pads classes with fewer than K shots. K = 0 for episodes without shots, in
         which classes are known by their names alone.
@@ -73,11 +78,22 @@ class EpisodeSet:
         pads. Where the queries are unlabelled images, these are further ones.
     unlabelled_sampling : UnlabelledSampling, optional
         How they were drawn, and whether the queries are unlabelled images (``are_queries``).
+    protocol : str
+        A text that identifies how classes, shots and queries were drawn where they are not
+        balanced, as ``imbalanced(alpha=2)``: results of different protocols are never averaged or
+        compared. Empty for balanced episodes.
+    nominal : (int, int), optional
+        Ways and shots that episodes of varying ways or shots are named by, and that episodes of
+        base classes have beside them; N and K by default.
+    numbers : ndarray of shape (E,), int64, or None
+        Numbers that decide the random orders of images in each episode, 0 to E - 1 by default; of
+        a `subset`, those in the whole set.
 
     Raises
     ------
     FewshotError
-        Shapes that do not fit, rows of other classes, an image in two roles.
+        Shapes that do not fit, rows of other classes, an image in two roles, classes behind
+        padding, a protocol that is no line of text.
     """
 
     classes: NDArray
@@ -87,15 +103,24 @@ class EpisodeSet:
     seed: int | None = None
     unlabelled: NDArray | None = None
     unlabelled_sampling: UnlabelledSampling | None = None
+    protocol: str = ""
+    nominal: tuple[int, int] | None = None
+    numbers: NDArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         classes, support, query = self.classes, self.support, self.query
+        expect(
+            isinstance(self.protocol, str) and self.protocol.isprintable(),
+            "episodes.protocol",
+            f"expected a line of text, got {self.protocol!r}",
+        )
         expect(
             classes.ndim == 2 and support.ndim == 3 and support.shape[:2] == classes.shape,
             "episodes",
             f"expected classes (E, N) and support (E, N, K), got {classes.shape} and "
             f"{support.shape}",
         )
+        self._check_padding()
         for name, rows in (("support", support), ("query", query)):
             if rows is not None:
                 self._check_rows(name, rows)
@@ -132,6 +157,21 @@ class EpisodeSet:
                 "an image beside the queries, which are all unlabelled, is a query",
             )
 
+    def _check_padding(self) -> None:
+        real = self.classes >= 0
+        expect(
+            bool(real[:, :1].all() and (real[:, :-1] | ~real[:, 1:]).all()),
+            "episodes.classes",
+            "expected a class in every episode, and -1 after its classes only",
+        )
+        if self.nominal is not None:
+            ways, shots = self.nominal
+            expect(
+                ways >= 1 and shots >= 0,
+                "episodes.nominal",
+                f"expected numbers of ways and shots, got {self.nominal}",
+            )
+
     def _check_rows(self, name: str, rows: NDArray) -> None:
         expect(
             rows.ndim == 3 and rows.shape[:2] == self.classes.shape,
@@ -140,10 +180,14 @@ class EpisodeSet:
         )
         check_range(name, rows, self.labels)
         real = rows >= 0
+        padding: NDArray = self.classes < 0
+        expect(
+            not real[padding].any(), f"episodes.{name}", "an image stands in the padding of classes"
+        )
         if name == "support":
             if rows.shape[-1] == 0:
                 return
-            filled, what = real.any(-1), "a class of an episode has no image"
+            filled, what = real.any(-1) | padding, "a class of an episode has no image"
         else:  # a class may be absent from imbalanced queries
             filled, what = real.any((-2, -1)), "an episode has no image"
         expect(bool(np.all(filled)), f"episodes.{name}", what)
@@ -160,23 +204,55 @@ class EpisodeSet:
 
     @property
     def ways(self) -> int:
-        """N, classes per episode."""
+        """N, classes per episode; of episodes of varying ways, the largest number."""
         return self.classes.shape[1]
+
+    @cached_property
+    def way_counts(self) -> NDArray:
+        """Classes of each episode: (E,)."""
+        counts: NDArray = (self.classes >= 0).sum(-1)
+        return counts
+
+    @property
+    def equal_ways(self) -> bool:
+        """Whether all episodes have N classes."""
+        return bool((self.way_counts == self.ways).all())
+
+    @property
+    def related_classes(self) -> bool:
+        """Whether the classes of an episode come from one group of a taxonomy."""
+        return GROUPS in self.protocol
+
+    @property
+    def nominal_ways(self) -> int:
+        """Ways that rows and summaries name the episodes by: N, unless `nominal` says otherwise."""
+        return self.ways if self.nominal is None else self.nominal[0]
+
+    @property
+    def nominal_shots(self) -> int:
+        """Shots that rows and summaries name the episodes by: K, unless `nominal` says so."""
+        return self.shots if self.nominal is None else self.nominal[1]
 
     @property
     def shots(self) -> int:
         """K, the largest number of support images of a class."""
         return self.support.shape[2]
 
+    @cached_property
+    def shot_counts(self) -> NDArray:
+        """Support images of each class: (E, N), 0 in the padding."""
+        counts: NDArray = (self.support >= 0).sum(-1)
+        return counts
+
     @property
     def fewest_shots(self) -> int:
         """The smallest number of support images of a class in any episode."""
-        return int((self.support >= 0).sum(-1).min())
+        return int(self.shot_counts[self.classes >= 0].min())
 
     @cached_property
-    def typical_shots(self) -> int:
+    def harmonic_shots(self) -> int:
         """Harmonic mean of the shots of all classes of all episodes, rounded; 0 without shots."""
-        counts = (self.support >= 0).sum(-1)
+        counts = self.shot_counts[self.classes >= 0]
         return round(float(1 / (1 / counts).mean())) if counts.min(initial=1) > 0 else 0
 
     @property
@@ -189,7 +265,7 @@ class EpisodeSet:
         """Query images per class on average, rounded, or ``"all"``."""
         if self.query is None:
             return "all"
-        return max(1, round(float((self.query >= 0).sum(-1).mean())))
+        return max(1, round(float((self.query >= 0).sum() / (self.classes >= 0).sum())))
 
     @property
     def queries_unlabelled(self) -> bool:
@@ -202,12 +278,21 @@ class EpisodeSet:
         return self.unlabelled is not None or self.queries_unlabelled
 
     @property
+    def learns_apart(self) -> bool:
+        """Whether heads learn from unlabelled images apart from the queries: semi-supervised."""
+        return self.unlabelled is not None and not self.queries_unlabelled
+
+    @property
     def query_counts(self) -> NDArray:
         """Queries of each class: (E, N)."""
         if self.query is not None:
             return (self.query >= 0).sum(-1)
+        return self._sizes(self.classes) - (self.set_aside >= 0).sum(-1)
+
+    def _sizes(self, classes: NDArray) -> NDArray:
+        """Images of each of the classes, 0 for padding."""
         index: ClassIndex = self._index  # type: ignore[attr-defined]
-        return index.size[self.classes] - (self.set_aside >= 0).sum(-1)
+        return np.where(classes >= 0, index.size[classes], 0)
 
     @property
     def unlabelled_counts(self) -> NDArray:
@@ -244,8 +329,7 @@ class EpisodeSet:
         """Upper bound of the query images per class in any episode."""
         if self.query is not None:
             return self.query.shape[2]
-        largest = int(self._index.size[self.classes].max())  # type: ignore[attr-defined]
-        return largest - self.fewest_shots
+        return int(self._sizes(self.classes).max()) - self.fewest_shots
 
     def query_rows(self, start: int, stop: int) -> NDArray:
         """Query row numbers of episodes start..stop: (stop - start, N, Q'), -1 pads."""
@@ -253,7 +337,7 @@ class EpisodeSet:
             return self.query[start:stop]
         index: ClassIndex = self._index  # type: ignore[attr-defined]
         classes, set_aside = self.classes[start:stop], self.set_aside[start:stop]
-        size = index.size[classes]
+        size = self._sizes(classes)
         place = np.arange(size.max())
         member = place < size[..., None]
         rows = index.rows[np.where(member, index.start[classes][..., None] + place, 0)]
@@ -277,17 +361,51 @@ class EpisodeSet:
             return parts[0] if parts else np.empty((stop - start, 0), dtype=np.int64)
         queries = self.query_rows(start, stop).reshape(stop - start, -1)
         rows = np.concatenate([queries, *parts], axis=1)
-        rows = shuffled(rows, self.seed or 0, (ORDER,), start)
+        rows = shuffled(rows, self.seed or 0, (ORDER,), self.numbers_of(start, stop))
         return rows[:, : int((rows >= 0).sum(-1).max(initial=0))]
+
+    def numbers_of(self, start: int, stop: int) -> NDArray:
+        """Numbers of episodes start..stop, which decide the random orders of their images."""
+        return np.arange(start, stop) if self.numbers is None else self.numbers[start:stop]
+
+    def subset(self, chosen: NDArray) -> EpisodeSet:
+        """The episodes at the positions `chosen` (E',), without padding that all of them have.
+
+        Each has the same images in the same order as in the whole set, whose nominal ways and
+        shots and harmonic mean of shots they keep.
+        """
+        ways = int(self.way_counts[chosen].max(initial=1))
+        shots = int(self.shot_counts[chosen].max(initial=0))
+        part = copy(self)  # whose checks and index of the labels hold for the part as well
+        kept = {
+            "classes": self.classes[chosen, :ways],
+            "support": self.support[chosen, :ways, :shots],
+            "query": None if self.query is None else self.query[chosen, :ways],
+            "unlabelled": None if self.unlabelled is None else self.unlabelled[chosen],
+            "nominal": (self.nominal_ways, self.nominal_shots),
+            "numbers": self.numbers_of(0, len(self))[chosen],
+        }
+        for name in ("way_counts", "shot_counts", "set_aside"):
+            part.__dict__.pop(name, None)
+        part.__dict__["harmonic_shots"] = self.harmonic_shots
+        for name, value in kept.items():
+            object.__setattr__(part, name, value)
+        return part
+
+    @property
+    def _format(self) -> str:
+        return FORMAT if self.equal_ways and self.nominal is None else VARIED_FORMAT
 
     def hash(self) -> str:
         """SHA-256 over labels, classes and rows; the same episodes, the same hash."""
-        digest = hashlib.sha256(FORMAT.encode())
+        digest = hashlib.sha256(self._format.encode())
         for name, values in self._arrays().items():
             digest.update(f"{name}{values.shape}".encode())
             digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
         if self.unlabelled_sampling is not None:
             digest.update(self.unlabelled_sampling.to_json().encode())
+        if self.nominal is not None:
+            digest.update(f"nominal{self.nominal}".encode())
         if self.queries_unlabelled:  # the seed decides their order
             digest.update(json.dumps(self.seed).encode())
         return digest.hexdigest()
@@ -296,9 +414,13 @@ class EpisodeSet:
         """Write a ``.safetensors`` file; `load` gives equal episodes back."""
         from safetensors.numpy import save
 
-        note = {"format": FORMAT, "seed": json.dumps(self.seed), "hash": self.hash()}
+        note = {"format": self._format, "seed": json.dumps(self.seed), "hash": self.hash()}
+        if self.nominal is not None:
+            note["nominal"] = json.dumps(self.nominal)
         if self.unlabelled_sampling is not None:
             note["unlabelled"] = self.unlabelled_sampling.to_json()
+        if self.protocol:
+            note["protocol"] = self.protocol
         with atomic_path(Path(path)) as partial:
             partial.write_bytes(save(self._arrays(), metadata=note))  # its own OSErrors are none
         return Path(path)
@@ -322,9 +444,10 @@ class EpisodeSet:
         except (OSError, SafetensorError) as error:
             raise FewshotError("episodes.path", f"cannot read {path}: {error}") from None
         expect(
-            note.get("format") == FORMAT and {"classes", "support", "labels"} <= arrays.keys(),
+            note.get("format") in (FORMAT, VARIED_FORMAT)
+            and {"classes", "support", "labels"} <= arrays.keys(),
             "episodes.path",
-            f"{path} is not an episode file of format {FORMAT}",
+            f"{path} is not an episode file of format {FORMAT} or {VARIED_FORMAT}",
         )
         episodes = cls(
             arrays["classes"],
@@ -334,6 +457,8 @@ class EpisodeSet:
             json.loads(note.get("seed", "null")),
             arrays.get("unlabelled"),
             _sampling_of(note.get("unlabelled"), path),
+            note.get("protocol", ""),
+            _nominal_of(note.get("nominal"), path),
         )
         expect(
             episodes.hash() == note.get("hash"),
@@ -358,4 +483,17 @@ def _sampling_of(text: str | None, path: str | Path) -> UnlabelledSampling | Non
     except (ValueError, TypeError, FewshotError):
         raise FewshotError(
             "episodes.path", f"{path} does not say how its unlabelled images were drawn"
+        ) from None
+
+
+def _nominal_of(text: str | None, path: str | Path) -> tuple[int, int] | None:
+    try:
+        if text is None:
+            return None
+        ways, shots = json.loads(text)
+        return int(ways), int(shots)
+    except (ValueError, TypeError):
+        raise FewshotError(
+            "episodes.path",
+            f"{path} does not say how many ways and shots its episodes are named by",
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fewshot.episodes.balanced import (
     QUERIES,
     SHOTS,
+    indices,
     places_before,
     sample_episodes,
 )
@@ -38,6 +40,8 @@ def sample_imbalanced_episodes(
     unlabelled_shares: str = EQUAL,
     strangers: float = 0.0,
     largest_shots: int | None = None,
+    subset: ArrayLike | None = None,
+    shots_imbalance: float = 0.0,
 ) -> EpisodeSet:
     """Draw episodes with balanced supports and imbalanced queries.
 
@@ -71,7 +75,7 @@ def sample_imbalanced_episodes(
     min_images : {"raise", "drop"}
         What to do about a class with fewer than ``shots + ceil(queries_total / ways)`` images
         (one more at zero shots, as in balanced episodes), and N more where some are unlabelled.
-    unlabelled, unlabelled_shares, strangers, largest_shots
+    unlabelled, unlabelled_shares, strangers, largest_shots, subset
         As in `sample_episodes`. The shares of unlabelled images are drawn apart from those of the
         queries.
 
@@ -111,12 +115,17 @@ def sample_imbalanced_episodes(
         min_images=min_images,
         unlabelled=drawn_apart,
         largest_shots=largest_shots,
+        subset=subset,
+        shots_imbalance=shots_imbalance,
     )
-    index = ClassIndex.of(balanced.labels)
-    reserved = Reserved.of(balanced)
-    room = index.size[balanced.classes] - reserved.counts - places_before(shots)
+    shots = balanced.shots  # the most of a class
+    train, tests = indices(balanced.labels, subset)
+    index, before, reserved = train, places_before(shots), Reserved.of(balanced)
+    if tests is not None:
+        index, before, reserved = tests, 0, Reserved.none(balanced.classes)
+    room = index.size[balanced.classes] - reserved.counts - before
     counts = apportioned(dirichlet(seed, episodes, ways, alpha), queries_total, room)
-    query = _queries(balanced, index, counts, seed, reserved)
+    query = _queries(balanced, index, counts, seed, reserved, before)
     extra = balanced.unlabelled
     if sampling is not None and sampling.are_queries:
         pool = np.unique(balanced.labels[balanced.labels >= 0] if classes is None else classes)
@@ -124,17 +133,26 @@ def sample_imbalanced_episodes(
         extra = unlabelled_rows(
             sampling, reserved, index, balanced.classes, pool, asked, seed, stream=0
         )
-    return EpisodeSet(
-        balanced.classes, balanced.support, query, balanced.labels, seed, extra, sampling
+    uneven = f", shots_imbalance={shots_imbalance:g}" if shots_imbalance else ""
+    return replace(
+        balanced,
+        query=query,
+        unlabelled=extra,
+        unlabelled_sampling=sampling,
+        protocol=f"imbalanced(alpha={alpha:g}{uneven})",
     )
 
 
 def _queries(
-    balanced: EpisodeSet, index: ClassIndex, counts: NDArray, seed: int, reserved: Reserved
+    balanced: EpisodeSet,
+    index: ClassIndex,
+    counts: NDArray,
+    seed: int,
+    reserved: Reserved,
+    K: int,
 ) -> NDArray:
-    """Row numbers (E, N, Qmax) of the first `counts` (E, N) queries of every class."""
+    """Row numbers (E, N, Qmax) of the first `counts` (E, N) queries of every class, after K."""
     E, N = balanced.classes.shape
-    K = places_before(balanced.shots)
     most = int(counts.max())
     size = (index.size[balanced.classes] - reserved.counts).reshape(-1)
     purposes = [(SHOTS, i) for i in range(K)] + [(QUERIES, i) for i in range(most)]

@@ -35,13 +35,13 @@ def by_class(rows: NDArray, classes: NDArray, labels: NDArray) -> NDArray:
     ndarray of shape (E, N, U')
         -1 pads; U' = 0 if no row is of a class of its episode.
     """
-    many = int(max(labels.max(initial=0), classes.max(initial=0))) + 1
-    ways = (np.arange(len(classes))[:, None] * many + classes).reshape(-1)
+    many = int(max(labels.max(initial=0), classes.max(initial=0))) + 2  # and -1, the padding
+    ways = (np.arange(len(classes))[:, None] * many + classes + 1).reshape(-1)
     order = np.argsort(ways)  # to find the way of a row by its episode and class
     episode, column = np.nonzero(rows >= 0)
     row = rows[episode, column]
     episode, row = episode[labels[row] >= 0], row[labels[row] >= 0]
-    wanted = episode * many + labels[row]
+    wanted = episode * many + labels[row] + 1
     place = np.minimum(np.searchsorted(ways, wanted, sorter=order), len(ways) - 1)
     way = order[place]
     way, row = way[ways[way] == wanted], row[ways[way] == wanted]

@@ -21,20 +21,23 @@ def dirichlet(
     return gamma / gamma.sum(1, keepdims=True)
 
 
-def apportioned(shares: NDArray, total: int, room: NDArray) -> NDArray:
+def apportioned(shares: NDArray, total: int | NDArray, room: NDArray) -> NDArray:
     """Whole numbers (E, N) near ``shares * total`` that sum to `total` and leave no room overfull.
 
     Parameters
     ----------
     shares : ndarray of shape (E, N)
         Sum to 1.
-    total : int
+    total : int, or ndarray of shape (E, 1), int
     room : ndarray of shape (E, N), int
         Sums to `total` at least.
     """
-    quota = shares * total
-    for _ in range(shares.shape[1]):  # each round fills one class at least
+    quota, before = shares * total, None
+    while True:  # each round fills one class at least
         full = quota >= room
+        if before is not None and np.array_equal(full, before):
+            break
+        before = full
         spare = total - np.where(full, room, 0).sum(1, keepdims=True)
         rest = np.where(full, 0.0, shares)
         scale = spare / np.maximum(rest.sum(1, keepdims=True), np.finfo(float).tiny)

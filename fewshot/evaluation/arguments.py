@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from fewshot.datasets.base import ImageDataset
+from fewshot.datasets.labels import as_array
 from fewshot.evaluation.inputs import BACKBONE, source_of
-from fewshot.exceptions import FewshotError, expect
-from fewshot.features.bank import FeatureBank
+from fewshot.evaluation.sampling import META_DATASET, OF_SAMPLERS
+from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source, TwoSets
+from fewshot.exceptions import FewshotError, expect, expect_choice
+from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.importing import attribute_at
 from fewshot.tasks.base import Task
 from fewshot.tasks.engine.settings import Settings
@@ -26,6 +33,35 @@ def with_defaults(task: Task, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def is_number(value: Any) -> bool:
     """Whether it is no collection of numbers."""
     return isinstance(value, str) or not isinstance(value, Iterable)
+
+
+# Samplers that take all classes unless a number of them is asked for.
+OF_ALL_CLASSES = ("all_way", "effective")
+
+
+def sampler_settings(
+    sampler: str | Mapping[str, Any], ways: int | None, shots: Any = None, queries: Any = None
+) -> dict[str, Any]:
+    """Settings ``episodes`` of a sampler: its name, or a mapping with its ``name`` and others.
+
+    Of numbers that are None, samplers that have other defaults than the task get none.
+
+    Raises
+    ------
+    FewshotError
+        A mapping without a name, or a setting that no sampler has.
+    """
+    if not isinstance(sampler, Mapping):
+        sampler = {"name": sampler}
+    own = dict(sampler)
+    expect("name" in own, "sampler", f"expected a name, or settings with a name, got {own}")
+    name = own.pop("name")
+    for key in own:
+        expect_choice("sampler", key, OF_SAMPLERS)
+    every = {"ways": ways} if name in OF_ALL_CLASSES else {}
+    if name == META_DATASET:
+        every = {"ways": ways, "shots": shots, "queries": queries}
+    return {"sampler": name, **every, **own}
 
 
 def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **settings: Any) -> Any:
@@ -92,3 +128,39 @@ def source_from(
         dataset={} if split is None else {"split": split},
         features={"normalize": normalize or "auto"},
     )
+
+
+def with_queries_from(task: Task, source: Source, queries: Any, missing: str, part: str) -> TwoSets:
+    """The source of shots together with another of queries, of whatever `evaluate` takes.
+
+    Raises
+    ------
+    FewshotError
+        A task without features, or nothing that features come from.
+    """
+    argument = "queries_from"
+    expect(task.takes_features, argument, f"expected none with task={task.name!r}")
+    if isinstance(queries, tuple) and len(queries) == 2:
+        labels = as_array(queries[1])
+        numbers = np.issubdtype(labels.dtype, np.integer)
+        names = source.labels().classnames if numbers else None
+        info = {"dataset": "queries", "feature": "given"}
+        bank = make_bank(queries[0], labels, names, info=info)
+        other: Source = GivenFeatures(replace(bank, normalize=_normalize_of(source)))
+    elif isinstance(queries, FeatureBank):
+        other = GivenFeatures(queries)
+    elif isinstance(queries, ImageDataset):
+        other = ConfiguredSource(dict(source.settings), source.device, queries)
+    elif isinstance(queries, str | Path):
+        other = source.other(str(queries))
+    else:
+        raise FewshotError(
+            argument, f"expected a bank, a data set, a folder, a name, a file of features or a "
+            f"pair (features, labels), got {type(queries).__name__}",
+        )  # fmt: skip
+    return TwoSets(source, other, missing, part)
+
+
+def _normalize_of(source: Source) -> str:
+    """How features at hand are normalised; those of images have unit length."""
+    return source.bank(frozenset()).normalize if isinstance(source, GivenFeatures) else "l2"

@@ -20,6 +20,7 @@ from fewshot.features.bank import OF_IMAGES, FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.extraction.settings import Extraction
 from fewshot.features.given import is_feature_file
+from fewshot.features.paths import is_bank
 from fewshot.features.ranges import check_range
 from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import as_base
@@ -246,9 +247,14 @@ def learned_from(settings: dict[str, Any], source: str, device: torch.device) ->
 
 
 def other_dataset(settings: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return the settings ``dataset`` of another data set, by its name or a file of features."""
-    if is_feature_file(source):
+    """Return the settings ``dataset`` of another data set: a name, a folder or a file of features.
+
+    A folder of images is meant where there is one and it is no exported bank.
+    """
+    if is_feature_file(source) or is_bank(Path(source).expanduser()):
         dataset = dataset_named("features") | {"path": source}
+    elif Path(source).expanduser().is_dir():
+        dataset = dataset_named("folder") | {"root": source}
     else:
         dataset = dataset_named(source)
     return dataset | {"on_error": settings["dataset"].get("on_error", "raise")}

@@ -152,10 +152,11 @@ class Evaluation(Generic[SourceT, HeadT, EstimatorT, SamplingT]):
         FewshotError
             The memory that is available does not hold the rows of so many.
         """
-        if self.sampling.replay is None:
+        count = self.sampling.count
+        if self.sampling.replay is None and not isinstance(count, str):  # else as images allow
             rows = max(1, len(self.heads)) * (1 + len(self.estimators))
             sets = len(self.seeds) * len(self.shots)
-            expect_fits("episodes.count", self.sampling.count, BYTES_PER_ROW * rows * sets,
+            expect_fits("episodes.count", count, BYTES_PER_ROW * rows * sets,
                         "episodes")  # fmt: skip
         seeds = counted_work(self.seeds, "drawing episodes", "seeds")
         return [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]

@@ -17,7 +17,8 @@ from fewshot.datasets.labels import unlabelled
 from fewshot.datasets.naming import DATA, unnamed
 from fewshot.datasets.parts import PARTS
 from fewshot.episodes import EpisodeSet
-from fewshot.episodes.balanced import images_needed
+from fewshot.episodes.balanced import TRAIN, images_needed
+from fewshot.episodes.meta_dataset import LEAST_IMAGES
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import PACKAGE
 from fewshot.results.images import write_images
@@ -79,7 +80,7 @@ def data_facts(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, Any]:
         "predictor": _predictor(bank),
         "transform": bank.info.get("causes", {}).get("backbone", {}).get("transform"),
         "dropped_classes": _dropped(bank, drawn),
-    }
+    } | {key: bank.info[key] for key in ("queries_from", "without_queries") if key in bank.info}
 
 
 def naming_facts(bank: FeatureBank) -> dict[str, Any]:
@@ -107,10 +108,17 @@ def _dropped(bank: FeatureBank, drawn: list[EpisodeSet]) -> dict[str, list[str]]
     pool = bank.classes(None if bank.parts is None else "novel")
     size = np.bincount(bank.labels, minlength=len(bank.classnames))
     dropped = {}
+    if "queries_from" in bank.info:  # two data sets: the shots must be of the first
+        assert bank.subset is not None
+        size = np.bincount(bank.labels[bank.subset == TRAIN], minlength=len(bank.classnames))
     for episodes in drawn:
-        small = pool[size[pool] < images_needed(episodes.shots, episodes.mean_queries)]
+        needed = images_needed(episodes.shots, episodes.mean_queries)
+        if not episodes.equal_ways:  # shots and queries follow the sizes of the classes
+            needed = LEAST_IMAGES
+        needed = episodes.shots if "queries_from" in bank.info else needed
+        small = pool[size[pool] < needed]
         if len(small):
-            dropped[str(episodes.shots)] = [bank.classnames[c] for c in small]
+            dropped[str(episodes.nominal_shots)] = [bank.classnames[c] for c in small]
     return dropped
 
 

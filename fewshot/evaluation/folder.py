@@ -116,7 +116,7 @@ def _write_episodes(folder: Path, output: TaskOutput) -> None:
     several = len(set(seeds.values())) > 1
     for episodes in output.drawn:
         seed = seeds.get(episodes.hash()) if several else None
-        episodes.save(folder / episodes_name(episodes.ways, episodes.shots, seed))
+        episodes.save(folder / episodes_name(episodes.nominal_ways, episodes.nominal_shots, seed))
 
 
 def default_name(dataset: str, backbone: str) -> str:

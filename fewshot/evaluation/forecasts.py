@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.files import load_files
@@ -87,6 +88,11 @@ class Sources:
     networks: dict[str, Network] = field(default_factory=dict)
     images: ImageDataset | None = None
     others: dict[str, ImageDataset] = field(default_factory=dict)
+
+    def unlabelled_of(self, backbone: str) -> Tensor | None:
+        """Features (U, D) of the unlabelled images under a backbone; None without any."""
+        rows = self.unlabelled.get(backbone)
+        return None if rows is None else torch.from_numpy(rows.features).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +242,8 @@ class Forecasts:
             self.skipped.extend(queries.info["skipped"])
         bank, head = self.supports[name], self.sources.heads[self.best.head]
         names = [bank.classnames[c] for c in bank.classes()]
-        fitted = fit_classifier(support_of_bank(bank), head, names, self.best.error)
+        unlabelled = self.sources.unlabelled_of(name)
+        fitted = fit_classifier(support_of_bank(bank), head, names, self.best.error, unlabelled)
         features = queries.take(torch.arange(len(queries))).float()
         rows = labels_of(fitted, features, queries.paths or ())
         return [{column: getattr(row, column) for column in LABEL_COLUMNS} for row in rows]

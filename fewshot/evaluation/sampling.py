@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fewshot.episodes import (
     EpisodeSet,
+    MetaDatasetRules,
+    Taxonomy,
     UnlabelledSampling,
     sample_all_way,
+    sample_disjoint_episodes,
+    sample_effective_episodes,
     sample_episodes,
     sample_imbalanced_episodes,
+    sample_meta_dataset,
 )
+from fewshot.episodes.taxonomy import NAMES
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
+from fewshot.features.two_sets import expect_single
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
-SAMPLERS = ("balanced", "imbalanced", "all_way")
+SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_dataset")
+
+# Settings that only some samplers have.
+DISJOINT, ALL, META_DATASET = "disjoint", "all", "meta_dataset"
+UNEQUAL = ("balanced", "imbalanced")  # samplers of unequal shots, if wanted
+OF_META_DATASET = ("min_ways", "max_support", "max_contribution", "min_weight", "max_weight",
+                   "max_spanned", "hierarchy", "taxonomy")  # fmt: skip
+OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares", "shots_imbalance",
+               *OF_META_DATASET)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,15 +49,23 @@ class Sampling:
         Numbers K of labelled images per class, a set of episodes each.
     queries : int or "all"
         Query images per class, or all the rest.
-    count : int
-        Number of episodes of each set.
-    sampler : {"balanced", "imbalanced", "all_way"}
+    count : int or "all"
+        Number of episodes of each set; all that the images allow with the sampler "disjoint".
+    sampler : {"balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_dataset"}
     min_images : {"raise", "drop"}
         What to do about a class with fewer images than an episode needs.
     part : {"novel", "validation", "base"}
         Classes that episodes are drawn from.
     alpha : float
-        Of the Dirichlet distribution of the sampler "imbalanced".
+        Of the Dirichlet distribution of the samplers "imbalanced" and "effective".
+    k_eff, queries_total, query_shares
+        Of the sampler "effective", see `sample_effective_episodes`.
+    shots_imbalance : float
+        Spread of unequal shots with the samplers "balanced" and "imbalanced".
+    meta_dataset : MetaDatasetRules, optional
+        Of the sampler "meta_dataset"; its `ways` and `queries` are the largest numbers.
+    taxonomy : str, Path or Taxonomy, optional
+        Of the sampler "meta_dataset": a file, or "names" for that in the names of the classes.
     unlabelled : UnlabelledSampling, optional
         How unlabelled images are drawn, the same for all numbers of shots.
     replay : EpisodeSet, optional
@@ -51,11 +75,17 @@ class Sampling:
     ways: int | None = 5
     shots: tuple[int, ...] = (5,)
     queries: int | str = "all"
-    count: int = 600
+    count: int | str = 600
     sampler: str = "balanced"
     min_images: str = "raise"
     part: str = NOVEL
     alpha: float = 2.0
+    k_eff: int | Sequence[int] = 5
+    queries_total: int = 75
+    query_shares: str = "images"
+    shots_imbalance: float = 0.0
+    meta_dataset: MetaDatasetRules | None = None
+    taxonomy: str | Path | Taxonomy | None = None
     unlabelled: UnlabelledSampling | None = None
     replay: EpisodeSet | None = None
 
@@ -65,7 +95,8 @@ class Sampling:
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number, minimum=0)
-        expect_positive_int("episodes.count", self.count)
+        if self.sampler != DISJOINT or self.count != ALL:
+            expect_positive_int("episodes.count", self.count)
 
     @property
     def numbers_of_shots(self) -> tuple[int, ...]:
@@ -81,22 +112,8 @@ class Sampling:
         """A set of episodes per number of shots; of a single episode each with `trial`."""
         if self.replay is not None:
             return [] if trial else [check_judged(check_replay(self.replay, bank), bank)]
-        return [
-            draw_episodes(
-                bank,
-                self.ways,
-                shots,
-                self.queries,
-                1 if trial else self.count,
-                seed,
-                self.min_images,
-                self.sampler,
-                self.alpha,
-                self.unlabelled,
-                max(self.shots),
-            )
-            for shots in self.shots
-        ]
+        count = 1 if trial else self.count
+        return [draw_episodes(bank, self, shots, count, seed) for shots in self.shots]
 
 
 def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
@@ -117,6 +134,9 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
             "expected null with drawn episodes, which have theirs",
         )
         return Sampling(part=episodes["part"] or NOVEL, replay=replay)
+    own = {name: episodes[name] for name in OF_SAMPLERS if name in episodes}
+    if episodes["sampler"] == META_DATASET:
+        own, shots = _of_meta_dataset(episodes, own), 1  # the fewest of a class
     return Sampling(
         ways=episodes["ways"],
         shots=tuple(shots if isinstance(shots, list | tuple) else [shots]),
@@ -125,7 +145,7 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
         sampler=episodes["sampler"],
         min_images=episodes["min_images"],
         part=episodes["part"] or NOVEL,
-        alpha=episodes.get("alpha", 2.0),
+        **own,
         unlabelled=UnlabelledSampling.of(
             episodes.get("unlabelled"),
             episodes.get("unlabelled_shares", "equal"),
@@ -134,23 +154,33 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
     )
 
 
+def _of_meta_dataset(episodes: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `Sampling` of the sampler "meta_dataset", from all settings and its own."""
+    shots = episodes["shots"]
+    expect(
+        shots is None or (isinstance(shots, list | tuple) and set(shots) <= {None}),
+        "episodes.shots",
+        f"expected null with the sampler meta_dataset, which draws them, got {shots}",
+        "Set episodes.max_support for the most shots of an episode.",
+    )
+    rules = {name: value for name, value in own.items() if name != "taxonomy"}
+    for name, limit in (("ways", "max_ways"), ("queries", "max_queries")):
+        if episodes[name] is not None:
+            rules[limit] = episodes[name]
+    taxonomy = own.get("taxonomy")
+    if taxonomy is not None and not isinstance(taxonomy, str | Path | Taxonomy):
+        taxonomy = Taxonomy.of_pairs(taxonomy)
+    return {"meta_dataset": MetaDatasetRules(**rules), "taxonomy": taxonomy}
+
+
 def draw_episodes(
-    bank: FeatureBank,
-    ways: int | None,
-    shots: int,
-    queries: int | str,
-    episodes: int,
-    seed: int,
-    min_images: str,
-    sampler: str = "balanced",
-    alpha: float = 2.0,
-    unlabelled: UnlabelledSampling | None = None,
-    largest_shots: int | None = None,
+    bank: FeatureBank, sampling: Sampling, shots: int, episodes: int | str, seed: int
 ) -> EpisodeSet:
     """Draw episodes from the novel classes of a bank, or from all classes without a split.
 
-    Sets up to `largest_shots` have the same unlabelled images.
+    Sets up to the largest number of shots have the same unlabelled images.
     """
+    sampler, ways, queries = sampling.sampler, sampling.ways, sampling.queries
     expect_choice("episodes.sampler", sampler, SAMPLERS)
     novel = None if bank.parts is None else bank.classes("novel")
     expect(
@@ -160,20 +190,77 @@ def draw_episodes(
         "Episodes are drawn from novel classes; mark some, or give no split.",
     )
     pool: dict[str, Any] = {
-        "classes": novel, "classnames": bank.classnames, "min_images": min_images,
-        "unlabelled": unlabelled, "largest_shots": largest_shots,
+        "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
+        "largest_shots": max(sampling.shots),
     }  # fmt: skip
+    uneven = sampling.shots_imbalance
+    if sampler in UNEQUAL:
+        pool["shots_imbalance"] = uneven
+    expect(
+        uneven == 0 or sampler in UNEQUAL,
+        "episodes.shots_imbalance",
+        f"expected 0 with the sampler {sampler}, got {uneven}",
+        f"Take one of {', '.join(UNEQUAL)}.",
+    )
+    if sampler == DISJOINT:
+        expect_single(bank, "the sampler disjoint")
+        expect(ways is not None, "episodes.ways", "expected a number, got none")
+        return sample_disjoint_episodes(
+            bank.labels, ways or 0, shots, queries, episodes, seed,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    episodes = int(episodes)
+    if sampler == "effective":
+        if ways is not None:
+            expect_single(bank, "the sampler effective and a number of ways")
+        return sample_effective_episodes(
+            bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
+            sampling.query_shares, sampling.alpha, subset=bank.subset,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    if sampler == META_DATASET:
+        expect_single(bank, "the sampler meta_dataset")
+        _are_queries(sampling.unlabelled)
+        del pool["largest_shots"]
+        return sample_meta_dataset(
+            bank.labels, episodes, seed, sampling.meta_dataset, _taxonomy(sampling, bank),
+            identifiers=bank.identifiers, unlabelled=sampling.unlabelled, **pool,
+        )  # fmt: skip
+    pool["unlabelled"] = sampling.unlabelled
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
+    if "queries_from" in bank.info:  # two data sets in one bank
+        pool["subset"] = bank.subset
     if sampler == "imbalanced":
         expect_positive_int("episodes.ways", ways, minimum=2)
         expect_positive_int("episodes.queries", queries)
         total = int(ways or 0) * int(queries)
         return sample_imbalanced_episodes(
-            bank.labels, int(ways or 0), shots, total, episodes, seed, alpha, **pool
+            bank.labels, int(ways or 0), shots, total, episodes, seed, sampling.alpha, **pool
         )
     expect(ways is not None, "episodes.ways", "expected a number, got none")
     return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
+
+
+def _taxonomy(sampling: Sampling, bank: FeatureBank) -> Taxonomy | None:
+    """The taxonomy of a file, of the names of the classes that are drawn from, or none."""
+    taxonomy = sampling.taxonomy
+    if taxonomy == NAMES:
+        pool = bank.classes(None if bank.parts is None else "novel")
+        return Taxonomy.of_names([bank.classnames[c] for c in pool])
+    if isinstance(taxonomy, str | Path):
+        return Taxonomy.load(path_of("episodes.taxonomy", taxonomy))
+    return taxonomy if isinstance(taxonomy, Taxonomy) else None
+
+
+def _are_queries(unlabelled: UnlabelledSampling | None) -> bool:
+    """Whether the queries are the unlabelled images, of a sampler that has no others."""
+    expect(
+        unlabelled is None or (unlabelled.are_queries and not unlabelled.strangers),
+        "episodes.unlabelled",
+        "expected queries or null with this sampler, and no strangers",
+    )
+    return unlabelled is not None
 
 
 def check_replay(episodes: EpisodeSet, bank: FeatureBank) -> EpisodeSet:

@@ -13,6 +13,7 @@ from fewshot.estimators.calibration.transferred import load_general
 from fewshot.evaluation.evaluation import Evaluation
 from fewshot.evaluation.named import complete_estimators, create_objects
 from fewshot.evaluation.notices import Notices, OnTerminal
+from fewshot.evaluation.sources import TwoSets
 from fewshot.exceptions import expect_choice, expect_positive_int
 from fewshot.features.bank import NORMALIZATIONS
 from fewshot.hardware import available_cores, check_threads, device_named, episodes_device
@@ -20,6 +21,7 @@ from fewshot.importing import attribute_at
 from fewshot.report.write import check_figures
 from fewshot.results.cells import CellStore
 from fewshot.tasks import task_named
+from fewshot.tasks.base import Task
 from fewshot.tasks.engine.settings import Settings
 
 
@@ -50,7 +52,7 @@ def evaluation_of(
     chosen = create_objects(task.registry("estimator"), settings["estimator"])
     return Evaluation(
         task=task,
-        source=attribute_at(task.source)(settings, engine.device),
+        source=source_of_settings(task, settings, engine.device),
         heads=tuple(create_objects(task.registry("head"), settings["head"]).items()),
         estimators=complete_estimators(chosen, sampling),
         sampling=sampling,
@@ -60,6 +62,16 @@ def evaluation_of(
         store=CellStore(Path(str(settings["paths"]["runs"])), settings["results"]["policy"]),
         notices=OnTerminal() if notices is None else notices,
     )
+
+
+def source_of_settings(task: Task, settings: dict[str, Any], device: torch.device) -> Any:
+    """What the task takes its data from; of two data sets with ``episodes.queries_from``."""
+    source = attribute_at(task.source)(settings, device)
+    episodes = settings["episodes"]
+    queries = episodes.get("queries_from")
+    if queries is None or queries == "":
+        return source
+    return TwoSets(source, source.other(str(queries)), episodes["min_images"], episodes["part"])
 
 
 def engine_of(settings: dict[str, Any]) -> Settings:

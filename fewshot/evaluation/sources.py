@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,8 @@ from fewshot.evaluation.build import (
     other_dataset,
 )
 from fewshot.features.bank import FeatureBank
+from fewshot.features.copies import with_copies
+from fewshot.features.two_sets import with_queries_of
 from fewshot.paths import places_of
 from fewshot.tasks.engine.judged_part import labels_only
 
@@ -63,8 +66,13 @@ class Source(ABC):
         """How long the extraction of the features would take, from a few batches."""
         return NOTHING
 
+    def labels(self) -> FeatureBank:
+        """The labels alone: features of shape (M, 0). Nothing is extracted for that."""
+        bank = self.bank(frozenset())
+        return replace(bank, features=bank.features[:, :0], normalize="none")
+
     def other(self, name: str) -> Source:
-        """Another data set under the same backbone: a name, or a file of features."""
+        """Another data set under the same backbone: a name, a folder, or a file of features."""
         settings = dict(self.settings)
         return ConfiguredSource(settings | {"dataset": other_dataset(settings, name)}, self.device)
 
@@ -128,8 +136,63 @@ class ConfiguredSource(Source):
         how = extraction_settings(settings, self.device)
         return str(estimate(images, described_backbone(settings, images), banks, how))
 
+    def labels(self) -> FeatureBank:
+        """The labels of the images, or of a file of features."""
+        images = self._given or load_images(dict(self.settings))
+        return super().labels() if isinstance(images, FeatureBank) else labels_only(images)
+
     def backbone(self) -> Backbone | None:
         """The network of the images; None for a file of features."""
         if self._images is None:
             return None
         return described_backbone(dict(self.settings), self._images)
+
+
+class TwoSets(Source):
+    """Shots from one source, queries from another, of classes with the same names.
+
+    Parameters
+    ----------
+    shots, queries : Source
+    missing : {"raise", "drop"}
+        What to do about classes without queries.
+    part : {"novel", "validation", "base"}, optional
+        The classes that episodes are drawn from.
+    """
+
+    def __init__(
+        self, shots: Source, queries: Source, missing: str = "raise", part: str | None = None
+    ) -> None:
+        self.shots, self.queries, self.missing, self.part = shots, queries, missing, part
+        self.device = shots.device
+
+    @property
+    def settings(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Those of the shots."""
+        return self.shots.settings
+
+    def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
+        """Both in one bank; see `fewshot.features.two_sets.with_queries_of`."""
+
+        def check_both(labels: FeatureBank) -> None:
+            check(with_queries_of(labels, self.queries.labels(), self.missing, self.part))
+
+        first = self.shots.bank(uses, check_both)
+        second = self.queries.bank(frozenset())
+        return with_copies(with_queries_of(first, second, self.missing, self.part))
+
+    def backbone(self) -> Backbone | None:
+        """The network of both."""
+        return self.shots.backbone()
+
+    def has_text(self) -> bool:
+        """Whether it has a text encoder."""
+        return self.shots.has_text()
+
+    def estimate(self) -> str:
+        """How long the extraction of the shots' set would take."""
+        return self.shots.estimate()
+
+    def other(self, name: str) -> Source:
+        """A third data set under the same backbone."""
+        return self.shots.other(name)

@@ -103,6 +103,18 @@ class FeatureBank:
             taken = taken.float()
         return unit_length(taken) if self.normalize == "l2" else taken
 
+    def means_of(self, rows: torch.Tensor) -> torch.Tensor:
+        """Means (E, D) of rows (E, K), added up as they are read where they need no change."""
+        if self.features.dtype != np.float32 or self.normalize != "none" or rows.shape[1] < 2:
+            return self.take(rows.reshape(-1)).view(*rows.shape, -1).mean(1)
+        prefetch(self.features, rows)
+        means: torch.Tensor = torch.nn.functional.embedding_bag(
+            rows,
+            self._tensor,  # type: ignore[attr-defined]
+            mode="mean",
+        )
+        return means
+
     def take_rows(self, rows: NDArray) -> FeatureBank:
         """The bank of the rows with these numbers; all class names stay."""
         chosen = np.asarray(rows, dtype=np.int64)

@@ -24,6 +24,10 @@ def data_warnings(bank: FeatureBank) -> Iterator[str]:
     """
     yield from bank.info.get("notices", ())
     yield from files_warnings(bank.info)
+    if absent := bank.info.get("without_queries"):
+        yield (
+            f"episodes.queries_from: {bank.info['queries_from']} has no {named(absent)}, left out"
+        )
     count = unlabelled(bank.labels, bank.classnames)
     if count:
         yield (
@@ -66,13 +70,19 @@ def direction_warning(bank: FeatureBank) -> str | None:
     return None
 
 
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(repr, names[:NAMED])) + more
+
+
 def left_out_warning(folders: Sequence[str]) -> str | None:
     """Warning that names left-out folders with images; None if there are none."""
     if not folders:
         return None
-    more = f" and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
-    names = ", ".join(map(repr, folders[:NAMED]))
-    return f"dataset: left out {names}{more}, which hold images but are no classes of the data set"
+    return (
+        f"dataset: left out {named(folders)}, which hold images but are no classes of the data set"
+    )
 
 
 def copies_warning(facts: Mapping[str, Any] | None, images: int) -> str | None:

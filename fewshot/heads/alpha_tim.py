@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.information import (
     Descent,
     Objective,
@@ -16,9 +17,16 @@ from fewshot.heads.solvers.information import (
     logits,
     maximise_information,
 )
+from fewshot.heads.solvers.transforms import (
+    QueryCenter,
+    centred,
+    check_query_center,
+    uses_of_center,
+)
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.tim import unit_length
 
+PAPER = {"steps": 1000, "learning_rate": 1e-4}
 # Orders that the authors tuned on validation classes of mini-ImageNet.
 AT_ONE_SHOT, BETWEEN, FROM_FIVE_SHOTS = 2.0, 5.0, 7.0
 
@@ -51,9 +59,15 @@ class AlphaTIM(Head):
         Weight c of the mean entropy of the answers; the authors' value.
     temperature : float > 0
         Factor t of the logits; the authors' value.
+    center : {"none", "base", "support", "all", "each"}
+        What is subtracted from all features before they get unit length (CL2N): nothing, as the
+        authors do; the mean of the base classes, of the class means, or of all shots and queries;
+        or from the shots the mean of their class means and from the queries theirs.
+    preset : {"none", "paper"}
+        "paper" takes the authors' 1000 steps of 1e-4.
     """
 
-    tags = HeadTags(tolerance=0.0001)
+    tags = HeadTags(tolerance=0.0001, check_with={"steps": 20})
 
     def __init__(
         self,
@@ -64,6 +78,8 @@ class AlphaTIM(Head):
         marginal_weight: float = 1.0,
         conditional_weight: float = 1.0,
         temperature: float = 15.0,
+        center: QueryCenter = "none",
+        preset: Preset = "none",
     ) -> None:
         self.alpha = alpha
         self.steps = steps
@@ -72,21 +88,31 @@ class AlphaTIM(Head):
         self.marginal_weight = marginal_weight
         self.conditional_weight = conditional_weight
         self.temperature = temperature
+        self.center = center
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
-        """All queries together; no assumption on their shares."""
-        return frozenset({"queries"})
+        """All queries together; no assumption on their shares. Base classes if `center` says so."""
+        return frozenset({"queries"}) | uses_of_center(self.center)
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
-        self._check_parameters()
+        self._chosen()._check_parameters()
+        check_query_center(self.center, support, "head.alpha_tim")
         self.support_ = support
         return self
 
+    @torch.no_grad()
     def scores(self, query: Query) -> Tensor:
         """Logits (E, T, N) of the tuned prototypes."""
-        support = self.support_
+        return self._chosen()._logits(self.support_, query)
+
+    def _chosen(self) -> AlphaTIM:
+        return with_preset(self, PAPER, "head.alpha_tim")
+
+    def _logits(self, support: Support, query: Query) -> Tensor:
+        support, query = centred(support, query, self.center, "head.alpha_tim")
         points = Points.of(support, query)
         aim = Objective(
             self.support_weight,

@@ -87,6 +87,7 @@ class CLIPAdapter(Head):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Train an adapter for every episode."""
         self._check_parameters()
@@ -115,7 +116,7 @@ class CLIPAdapter(Head):
         """Scaled cosines (E, T, N) of adapted queries and text."""
         features = normalize(query.features, dim=-1, eps=SHORTEST)
         adapted = ((features @ self.first_).relu_() @ self.second_).relu_()
-        mixed = adapted.mul_(self.ratio).add_(features, alpha=1 - self.ratio)
+        mixed = adapted.mul(self.ratio).add_(features, alpha=1 - self.ratio)
         return normalize(mixed, dim=-1) @ self.text_.mT
 
     def _check_parameters(self) -> None:

@@ -14,12 +14,12 @@ from fewshot.heads.solvers.information import unit
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
+PAPER = {"temperature": 30.0, "mm_steps": 1000}
 FLOOR = 1e-15  # added to probabilities in logarithms, as in the authors' program
 CONVERGED = 1e-11  # squared relative change of the parameters at which an M step stops
 CHECK = 10
 LEAST, MOST = 1e-6, 1e6  # of parameters: the likelihood of equal points has no maximum
 CURVATURE_AT_ZERO = torch.pi**2 / 6
-PAPER = {"temperature": 30.0}
 
 
 class EMDirichlet(Head):
@@ -53,7 +53,7 @@ class EMDirichlet(Head):
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
     preset : {"none", "paper"}
-        "paper" sets ``temperature=30``.
+        "paper" sets ``temperature=30`` and takes up to 1000 mm_steps, as the authors do.
     """
 
     tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
@@ -91,9 +91,10 @@ class EMDirichlet(Head):
 
         Computed in float64: parameters are large and differences of log-gammas small.
         """
+        settings = with_preset(self, PAPER, "head.em_dirichlet")
+        temperature, mm_steps = settings.temperature, settings.mm_steps
         support = self.support_.to(torch.float64)
         text = class_text(support, "em_dirichlet")
-        temperature = with_preset(self, PAPER, "head.em_dirichlet").temperature
         factor = support.context.logit_scale if temperature == "encoder" else float(temperature)
         shots, z = (
             simplex(one, text, factor)
@@ -103,10 +104,13 @@ class EMDirichlet(Head):
         one_hot = torch.eye(N, dtype=z.dtype, device=z.device).repeat_interleave(K, 1)
         given = one_hot * support.mask.flatten(1, 2)[:, None] * (self.labels == "use")
         points = (torch.cat([shots, z], 1) + FLOOR).log()
-        scores = self._mixture(points, given, z.mT * query.mask[:, None], query.mask)
+        learning = query.learning_mask
+        scores = self._mixture(points, given, z.mT * learning[:, None], learning, mm_steps)
         return scores.mT.to(query.features.dtype)
 
-    def _mixture(self, logs: Tensor, labels: Tensor, answers: Tensor, mask: Tensor) -> Tensor:
+    def _mixture(
+        self, logs: Tensor, labels: Tensor, answers: Tensor, mask: Tensor, mm_steps: int
+    ) -> Tensor:
         """Scores (E, N, T) from log points (E, n, N), labels (E, N, S) and answers (E, N, T)."""
         shots = labels.shape[2]
         number = mask.sum(1).clamp_min(1)[:, None, None]
@@ -116,7 +120,7 @@ class EMDirichlet(Head):
             joined = torch.cat([labels, answers], -1)
             total = joined.sum(-1, keepdim=True)
             mean_logs = joined @ logs / total.clamp_min(FLOOR)
-            fitted = dirichlet_fit(mean_logs, a, self.mm_steps)
+            fitted = dirichlet_fit(mean_logs, a, mm_steps)
             a = torch.where(total > 0, fitted, a)
             shares = (answers.sum(-1, keepdim=True) / number + FLOOR).log()
             scores = log_density(logs[:, shots:], a) + self.penalty * shares

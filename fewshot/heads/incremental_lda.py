@@ -114,7 +114,7 @@ class IncrementalLDA(LinearHead):
             episodes = context.base_episodes
             prior = PRIOR_IMAGES * len(base)
             h = prior / (prior + images) if episodes is None else episodes.choose(self, _on_base)
-        shrunk, average = shrink(base, images, self.shrinkage), float(base.trace()) / len(base)
+        shrunk, average = shrink(base, images, self.shrinkage), base.trace() / len(base)
         mixed = (1 - h) * shrunk
         mixed.diagonal().add_(h * average)
         rows = (1 - h) ** 0.5 * shots.rows
@@ -147,7 +147,7 @@ def _biases(weights: Tensor, means: Tensor) -> Tensor:
 def knows_base(context: Context) -> bool:
     """Whether there is a covariance of base classes that is not zero."""
     base = context.base_covariance
-    return base is not None and context.base_images > 0 and float(base.trace()) > 0
+    return base is not None and context.base_images > 0 and bool(base.trace() > 0)
 
 
 def check_shrinkage(shrinkage: object) -> None:

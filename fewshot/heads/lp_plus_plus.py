@@ -70,6 +70,7 @@ class LPPlusPlus(LinearHead):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Minimise the cross-entropy of the shots."""
         expect_repeats("head.lp_plus_plus.steps", self.steps, minimum=0)

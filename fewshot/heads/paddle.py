@@ -10,8 +10,16 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_choice, expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.solvers.transforms import (
+    QueryCenter,
+    centred,
+    check_query_center,
+    uses_of_center,
+)
 from fewshot.heads.tags import HeadTags
 
+PAPER = {"dimensions": None}
 LOG_FLOOR = 1e-6  # added to class shares in logarithms, as in the authors' program
 CHECK = 10  # steps between looks at whether anything still changes
 STILL = 100  # changes of answers below this many roundings are none
@@ -46,6 +54,12 @@ class PADDLE(Head):
         and the price of a class does not, so that with few features all queries join one class as
         well; 512 is the authors' D, at which nothing changes. None leaves the distances as they
         are, as their program does.
+    center : {"none", "base", "support", "all", "each"}
+        What is subtracted from all features, which then get unit length (CL2N): nothing, as in the
+        paper; the mean of the base classes, of the class means, or of all shots and queries; or
+        from the shots the mean of their class means and from the queries theirs.
+    preset : {"none", "paper"}
+        "paper" is the authors' program, whose distances are as they are: dimensions None.
     """
 
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
@@ -56,45 +70,53 @@ class PADDLE(Head):
         steps: int = 1000,
         scaling: Literal["range", "none"] = "range",
         dimensions: int | None = 512,
+        center: QueryCenter = "none",
+        preset: Preset = "none",
     ) -> None:
         self.penalty = penalty
         self.steps = steps
         self.scaling = scaling
         self.dimensions = dimensions
+        self.center = center
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
-        """All queries together; no assumption on their shares."""
-        return frozenset({"queries"})
+        """All queries together; no assumption on their shares. Base classes if `center` says so."""
+        return frozenset({"queries"}) | uses_of_center(self.center)
 
     def fit(self, support: Support) -> Self:
         """Keep the shots; what is learned depends on the queries."""
+        with_preset(self, PAPER, "head.paddle")  # or an error
         expect_number("head.paddle.penalty", self.penalty, 0)
         expect_repeats("head.paddle.steps", self.steps)
         expect_choice("head.paddle.scaling", self.scaling, ("range", "none"))
         if self.dimensions is not None:
             expect_positive_int("head.paddle.dimensions", self.dimensions)
+        check_query_center(self.center, support, "head.paddle")
         self.support_ = support
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Log answers (E, T, N), up to what is common to the classes of a query."""
-        support = self.support_
+        support, query = centred(self.support_, query, self.center, "head.paddle")
         shots, queries = support.features, query.features
         centre = support.means().mean(1)[:, None]
         scale = spread(query) if self.scaling == "range" else torch.ones_like(centre)
-        if self.dimensions is not None:
-            scale = scale * (shots.shape[-1] / self.dimensions) ** 0.5
+        dimensions = with_preset(self, PAPER, "head.paddle").dimensions
+        if dimensions is not None:
+            scale = scale * (shots.shape[-1] / dimensions) ** 0.5
         points = torch.cat([shots.flatten(1, 2) - centre, queries - centre], 1) / scale
         N, K = shots.shape[1:3]
         one_hot = torch.eye(N, dtype=points.dtype, device=points.device).repeat_interleave(K, 1)
         labels = one_hot * support.mask.flatten(1, 2)[:, None]
-        return cluster(products(points), labels, query.mask[:, None], self.penalty, self.steps).mT
+        learning = query.learning_mask[:, None]
+        return cluster(products(points), labels, learning, self.penalty, self.steps).mT
 
 
 def spread(query: Query) -> Tensor:
-    """Range (E, 1, D) of every feature over the queries; 1 where it does not vary."""
-    absent = ~query.mask[..., None]
+    """Range (E, 1, D) of every feature over queries to learn from; 1 where it does not vary."""
+    absent = ~query.learning_mask[..., None]
     if query.features.shape[1] == 0:
         return query.features.new_ones(len(query.features), 1, query.features.shape[2])
     most = query.features.masked_fill(absent, -torch.inf).amax(1, keepdim=True)
@@ -125,7 +147,7 @@ def cluster(
     labels : Tensor of shape (E, N, S)
         One-hot classes of the S shots; zero in the padding.
     mask : Tensor of shape (E, 1, T), bool
-        Which queries are there.
+        Which queries to learn from.
     penalty, steps : float, int
 
     Returns

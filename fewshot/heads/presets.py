@@ -13,7 +13,9 @@ Preset = Literal["none", "paper"]
 HeadT = TypeVar("HeadT", bound=Head)
 
 
-def with_preset(head: HeadT, paper: Mapping[str, Any], setting: str) -> HeadT:
+def with_preset(
+    head: HeadT, paper: Mapping[str, Any], setting: str, **others: Mapping[str, Any]
+) -> HeadT:
     """The head with the settings of its preset.
 
     Parameters
@@ -25,6 +27,8 @@ def with_preset(head: HeadT, paper: Mapping[str, Any], setting: str) -> HeadT:
         set to something else stays as it is.
     setting : str
         What to call the head in messages: ``head.tim``.
+    **others : mapping
+        Values of further presets, as of a widely used program, by the name of the preset.
 
     Returns
     -------
@@ -34,15 +38,17 @@ def with_preset(head: HeadT, paper: Mapping[str, Any], setting: str) -> HeadT:
     Raises
     ------
     FewshotError
-        Another preset than "none" and "paper".
+        A preset that is not "none", "paper" or one of the others.
     """
     parameters = head.get_params()
-    expect_choice(f"{setting}.preset", parameters["preset"], get_args(Preset))
+    presets = {"paper": paper} | others
+    expect_choice(f"{setting}.preset", parameters["preset"], [*get_args(Preset), *others])
     if parameters["preset"] == "none":
         return head
+    chosen = presets[parameters["preset"]]
     accepted = inspect.signature(type(head)).parameters
     values = {
-        name: paper.get(name, value) if value == accepted[name].default else value
+        name: chosen.get(name, value) if value == accepted[name].default else value
         for name, value in parameters.items()
     }
     return type(head)(**values | {"preset": "none"})

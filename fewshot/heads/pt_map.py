@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.exceptions import expect_bool, expect_choice, expect_number, expect_repeats
+from fewshot.exceptions import (
+    expect,
+    expect_bool,
+    expect_choice,
+    expect_number,
+    expect_repeats,
+)
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.solvers.transforms import QueryCenter, centred, check_query_center
 from fewshot.heads.solvers.transport import sinkhorn, transport_plan
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 
+PAPER = {"center": "each", "steps": 20}  # the authors' program
 OFFSET = 1e-6  # the paper's epsilon, which keeps zeros away from the power
 
 
@@ -48,12 +58,16 @@ class PTMAP(Head):
     prior : {"uniform", "support"}
         Shares of the classes among the queries (a query prior): the same for all, or those among
         the shots.
+    center : {"none", "support", "all", "each"}
+        What is subtracted from the transformed features, which then get unit length again: nothing,
+        as in easyfsl; the mean of the class means; of all shots and queries; or from the shots the
+        mean of their class means and from the queries theirs, as in the authors' program.
+    preset : {"none", "paper"}
+        "paper" is the authors' program: center "each" and 20 steps.
 
     Attributes
     ----------
-    sums_ : Tensor of shape (E, N, D)
-        Sums of the transformed shots.
-    counts_ : Tensor of shape (E, N)
+    support_ : Support
     """
 
     def __init__(
@@ -65,6 +79,8 @@ class PTMAP(Head):
         rate: float = 0.2,
         steps: int = 10,
         prior: Literal["uniform", "support"] = "uniform",
+        center: QueryCenter = "none",
+        preset: Preset = "none",
     ) -> None:
         self.power = power
         self.normalize = normalize
@@ -73,6 +89,8 @@ class PTMAP(Head):
         self.rate = rate
         self.steps = steps
         self.prior = prior
+        self.center = center
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -80,39 +98,52 @@ class PTMAP(Head):
         return frozenset({"queries", "query_prior"})
 
     def fit(self, support: Support) -> Self:
-        """Transform the shots and add up those of every class."""
-        self._check_parameters()
-        shots = self._transformed(support.features) * support.mask[..., None]
-        self.sums_, self.counts_ = shots.sum(2), support.counts
+        """Keep the shots; what is learned depends on the queries."""
+        with_preset(self, PAPER, "head.pt_map")._check_parameters(support)
+        self.support_ = support
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Log shares (E, T, N) of the last transport plan."""
-        features = self._transformed(padding_zeroed(query))
-        sizes = self._sizes(query.mask)
-        means = self.sums_ / self.counts_[..., None]
+        return with_preset(self, PAPER, "head.pt_map")._scores(self.support_, query)
+
+    def _scores(self, support: Support, query: Query) -> Tensor:
+        support, query = self._transformed(support, query)
+        features, learning = padding_zeroed(query), query.learning_mask
+        sums, counts = support.features.sum(2), support.counts
+        sizes = self._sizes(counts, learning)
+        means = sums / counts[..., None]
         logits = (self.transport * proximities(features, means)).double()
-        potentials = sinkhorn(logits, query.mask, sizes)
+        potentials = sinkhorn(logits, learning, sizes)
         for _ in range(self.steps):
-            plan = transport_plan(logits, potentials, query.mask).to(features.dtype)
-            wanted = mixed_means(self.sums_, self.counts_, features, plan)
+            plan = transport_plan(logits, potentials, learning).to(features.dtype)
+            wanted = mixed_means(sums, counts, features, plan)
             means = means + self.rate * (wanted - means)
             logits = (self.transport * proximities(features, means)).double()
             # The potentials of one step are nearly those of the next.
-            potentials = sinkhorn(logits, query.mask, sizes, potentials)
+            potentials = sinkhorn(logits, learning, sizes, potentials)
         return (logits + potentials[..., None]).log_softmax(1).mT.to(features.dtype).contiguous()
 
-    def _transformed(self, features: Tensor) -> Tensor:
-        powered = power_transform(features, self.power, mirror=self.negative == "mirror")
-        return normalize(powered, dim=-1) if self.normalize else powered
+    def _transformed(self, support: Support, query: Query) -> tuple[Support, Query]:
+        """Shots and queries after the power transform, then centred."""
+        mirror = self.negative == "mirror"
+        shots, queries = (
+            power_transform(features, self.power, mirror=mirror)
+            for features in (support.features, query.features)
+        )
+        if self.normalize:
+            shots, queries = normalize(shots, dim=-1), normalize(queries, dim=-1)
+        shots = shots * support.mask[..., None]  # the power of zero is not zero
+        support, query = replace(support, features=shots), replace(query, features=queries)
+        return centred(support, query, self.center, "head.pt_map")
 
-    def _sizes(self, mask: Tensor) -> Tensor:
+    def _sizes(self, counts: Tensor, mask: Tensor) -> Tensor:
         """Queries of every class: (E, N), float64."""
-        known = self.counts_.double()
+        known = counts.double()
         weight = torch.ones_like(known) if self.prior == "uniform" else known
         return mask.sum(-1, keepdim=True) * weight / weight.sum(-1, keepdim=True)
 
-    def _check_parameters(self) -> None:
+    def _check_parameters(self, support: Support) -> None:
         expect_number("head.pt_map.power", self.power, 0, 1, above=True)
         expect_bool("head.pt_map.normalize", self.normalize)
         expect_choice("head.pt_map.negative", self.negative, ("mirror", "zero"))
@@ -120,6 +151,13 @@ class PTMAP(Head):
         expect_number("head.pt_map.rate", self.rate, 0, 1, above=True)
         expect_repeats("head.pt_map.steps", self.steps, minimum=0)
         expect_choice("head.pt_map.prior", self.prior, ("uniform", "support"))
+        expect(
+            self.center != "base",
+            "head.pt_map.center",
+            "expected none, support, all or each, got 'base'",
+            "The mean of the base classes is that of features without the power transform.",
+        )
+        check_query_center(self.center, support, "head.pt_map")
 
 
 def power_transform(features: Tensor, power: float, *, mirror: bool) -> Tensor:

@@ -79,6 +79,7 @@ class TaskRes(LinearHead):
         """Class names."""
         return frozenset({"text"})
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Learn the residuals."""
         expect_number("head.taskres.alpha", self.alpha, 0)

@@ -59,6 +59,7 @@ class TipAdapterF(TipAdapter):
         self.epochs = epochs
         self.learning_rate = learning_rate
 
+    @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Store the shots and train their copies."""
         super().fit(support)

@@ -14,6 +14,7 @@ from fewshot.heads.base import (
     linear_scores,
 )
 from fewshot.heads.ncm import NCM
+from fewshot.heads.solvers.products import products
 from fewshot.heads.solvers.transforms import (
     Center,
     centre_of,
@@ -99,7 +100,7 @@ class TransformedNCM(Head, Verifier):
         points = self._centred(query)
         if not self.l2:
             return linear_scores(points, self.weights_, self.biases_)
-        return points @ self.weights_.mT / length_of(points) + self.biases_[:, None]
+        return products(points, self.weights_.mT) / length_of(points) + self.biases_[:, None]
 
     def verify(self, query: Query) -> Tensor:
         """Minus the squared distance to the class mean, or the cosine with it: (E, T, N)."""

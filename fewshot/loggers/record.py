@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from fewshot.results.schema import CellSummary, JoinedSummary, RunSummary
 from fewshot.tasks import task_named
-from fewshot.tasks.base import EPISODIC_KEYS
+from fewshot.tasks.base import WHERE_EMPTY
 
 # Settings that do not change the results, or could contain the name of a server.
 OMITTED = ("llm", "logger", "paths", "report")
@@ -91,7 +91,7 @@ def metrics_of(cells: Sequence[CellSummary]) -> list[Metric]:
 def _value(cell: CellSummary, name: str) -> object:
     """A value of a cell for the name of a metric, which has no empty parts."""
     value = cast("Mapping[str, object]", cell).get(name, "")
-    return "none" if name in EPISODIC_KEYS and not value else value
+    return WHERE_EMPTY[name] if name in WHERE_EMPTY and not value else value
 
 
 def parameters_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

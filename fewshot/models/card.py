@@ -62,6 +62,8 @@ def in_short(header: Header) -> str:
     """What is in a model file, in a few sentences of plain text."""
     classes = f"{len(header.classes):,} classes"
     images = counted(sum(header.images.values()), "labelled image")
+    if unlabelled := header.head.get("unlabelled"):
+        images += f" and {counted(unlabelled, 'unlabelled image')}"
     on = "" if header.backbone is None else f" on {plain(header.backbone.name)}"
     return f"{plain(header.head['name'])}{on}, {classes}, {images}. {weights_text(header)}"
 
@@ -95,9 +97,11 @@ def _summary(header: Header) -> str:
     what = "feature vectors" if network is None else "images"
     on = "" if network is None else f" on features of {_code(network.name)}"
     total = sum(header.images.values())
+    unlabelled = header.head.get("unlabelled")
+    beside = f" and {counted(unlabelled, 'unlabelled image')}" if unlabelled else ""
     return (
         f"Tells {len(header.classes):,} classes of {what} apart ({header.task}), by the head "
-        f"{_code(header.head['name'])}{on}, fitted on {counted(total, 'labelled image')}."
+        f"{_code(header.head['name'])}{on}, fitted on {counted(total, 'labelled image')}{beside}."
     )
 
 

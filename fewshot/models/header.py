@@ -42,12 +42,15 @@ class HeadNote(TypedDict):
         or, of segmentation, what it has learnt.
     target : str
         ``module:class``; for other forms than "linear", to tell another head of that name.
+    unlabelled : int, optional
+        Images without labels that a transductive head learned from.
     """
 
     name: str
     parameters: dict[str, Any]
     form: NotRequired[str]
     target: NotRequired[str]
+    unlabelled: NotRequired[int]
 
 
 @dataclass(frozen=True)

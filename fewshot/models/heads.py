@@ -14,11 +14,13 @@ from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Head, Support
 from fewshot.heads.fitted_linear import FittedLinear
+from fewshot.heads.semi_supervised import SemiSupervised, learning_from
 from fewshot.importing import origin_of, survives_json
 from fewshot.models.header import LINEAR, SUPPORT, Header, HeadNote
 from fewshot.tasks.classification.labelling.fitted import FittedClassifier
 
 WEIGHTS, BIASES, SHOTS = "head.weights", "head.biases", "head.shots"
+UNLABELLED = "head.unlabelled"
 
 
 class FittedHead(NamedTuple):
@@ -32,11 +34,18 @@ def head_note(name: str, head: Head, fitted: FittedClassifier) -> HeadNote:
     """What a header says of a head."""
     parameters = {key: value for key, value in head.get_params().items() if survives_json(value)}
     form = LINEAR if isinstance(fitted.head, FittedLinear) else SUPPORT
-    return {"name": name, "parameters": parameters, "form": form, "target": origin_of(type(head))}
+    note: HeadNote = {
+        "name": name, "parameters": parameters, "form": form, "target": origin_of(type(head)),
+    }  # fmt: skip
+    if isinstance(fitted.head, SemiSupervised):
+        note["unlabelled"] = len(fitted.head.unlabelled)
+    return note
 
 
 def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
     """Weights and biases of a linear head; the shots (M, D) of any other, class by class.
+
+    Of a head that learned from unlabelled images these (U, D) as well.
 
     Raises
     ------
@@ -46,6 +55,10 @@ def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
     head = fitted.head
     if isinstance(head, FittedLinear):
         return {WEIGHTS: head.weights_, BIASES: head.biases_}
+    further: dict[str, Tensor] = {}
+    if isinstance(head, SemiSupervised):
+        further = {UNLABELLED: head.unlabelled}
+        head = head.head
     for name, value in head.get_params().items():
         if not survives_json(value):
             kind = type(head).__name__
@@ -56,7 +69,7 @@ def head_tensors(fitted: FittedClassifier) -> dict[str, Tensor]:
                 "Take a head that is linear, or one with other parameters.",
             )
     assert fitted.support is not None
-    return {SHOTS: fitted.support.features[0][fitted.support.mask[0]]}
+    return {SHOTS: fitted.support.features[0][fitted.support.mask[0]], **further}
 
 
 def fitted_head(
@@ -88,6 +101,7 @@ def fitted_head(
     if form != SUPPORT:
         raise ValueError(f"heads of the form {form!r} do not classify")
     head, support = _unfitted(header.head, named), _support(header, tensors[SHOTS])
+    head = learning_from(head, _unlabelled(header, tensors))
     with torch.inference_mode():
         return FittedHead(head.fit(support), support)
 
@@ -130,6 +144,18 @@ def _support(header: Header, shots: Tensor) -> Support:
     features = shots.new_zeros((*mask.shape, dim))
     features[mask] = shots
     return Support.of(features[None], mask[None])
+
+
+def _unlabelled(header: Header, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """Features (U, D) of unlabelled images that the head learned from, if it did."""
+    number = header.head.get("unlabelled", 0)
+    if not number:
+        return None
+    images = tensors[UNLABELLED]
+    if images.ndim != 2 or len(images) != number or not images.is_floating_point():
+        got = f"{images.dtype} {tuple(images.shape)}"
+        raise ValueError(f"{UNLABELLED} is {got}, where {number} images are said to be")
+    return images
 
 
 def _unfitted(note: HeadNote, named: str | Head | None) -> Head:

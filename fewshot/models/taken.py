@@ -43,7 +43,8 @@ def take(forecasts: Forecasts) -> Taken:
     network = sources.networks.get(best.backbone)
     if network is not None:
         network = network.at(bank.info["causes"]["precision"])
-    fitted = fit_classifier(support_of_bank(bank), head, names, best.error)
+    unlabelled = sources.unlabelled_of(best.backbone)
+    fitted = fit_classifier(support_of_bank(bank), head, names, best.error, unlabelled)
     header = Header(
         task="classification",
         classes=tuple(names),

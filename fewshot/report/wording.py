@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from fewshot.results.schema import CellSummary, Interval
 from fewshot.statistics.intervals import half_width
-from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.base import WHERE_EMPTY, dataset_label, head_label
 from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
 from fewshot.units import counted, is_number, joined, percent, plus_minus, short_percent
 
@@ -23,6 +23,7 @@ ORACLES = ("oracle", "oracle_sigma")
 ORACLE_MARK = "\N{DAGGER}"
 # Of estimators that saw unlabelled images.
 UNLABELLED_MARK = "\N{DOUBLE DAGGER}"
+IN_ALL = " in all"  # of numbers of queries that are not per class
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
 # Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
@@ -110,18 +111,23 @@ def protocol_text(cells: Iterable[Cell]) -> str:
     numbers = sorted({cell["episodes"] for cell in cells})
     episodes = f"{' or '.join(map(str, numbers))} episode{'s' if numbers != [1] else ''}"
     seeds = sorted({cell["seed"] for cell in cells})
-    unlabelled = unlabelled_about(cells)
+    unlabelled, protocols = unlabelled_about(cells), protocols_of(cells)
+    balanced = protocols == [protocol_name("")]
     return (
-        f"{episodes} per row, {queries_text(cells)}, {f'{unlabelled}, ' if unlabelled else ''}"
+        f"{episodes} per row, {'' if balanced else f'protocol {_either(protocols)}, '}"
+        f"{queries_text(cells)}, {f'{unlabelled}, ' if unlabelled else ''}"
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
 
 
 def queries_text(cells: Iterable[Cell]) -> str:
-    """``all queries``, ``15 queries per class``."""
+    """``all queries``, ``15 queries per class``, ``75 queries in all``."""
     queries = {str(cell["queries"]) for cell in cells}
     numbers_text = " or ".join(sorted(queries, key=lambda text: (len(text), text)))
-    return f"{plain(numbers_text)} queries{'' if queries == {'all'} else ' per class'}"
+    if queries == {"all"}:
+        return "all queries"
+    numbers, in_all, rest = plain(numbers_text).partition(IN_ALL)
+    return f"{numbers} queries{in_all}{rest}" if in_all else f"{numbers} queries per class"
 
 
 def unlabelled_about(cells: Iterable[Cell]) -> str:
@@ -191,6 +197,30 @@ def drawn_name(drawn: str) -> str:
     """``15 unlabelled + 25 % strangers``, from the text that identifies it; ``no unlabelled``."""
     number, plus, strangers = plain(drawn).partition(" + ")
     return f"{number or 'no'} unlabelled{plus}{strangers}"
+
+
+def protocol_name(protocol: object) -> str:
+    """``imbalanced(alpha=2)``; ``balanced`` for the empty text."""
+    return plain(protocol or WHERE_EMPTY["protocol"])
+
+
+def episodic_name(key: str, value: object) -> str:
+    """The value of one of the `EPISODIC_KEYS` as it is read."""
+    return protocol_name(value) if key == "protocol" else drawn_name(str(value or ""))
+
+
+def protocols_of(cells: Iterable[Cell]) -> list[str]:
+    """Names of the protocols of the cells, ``balanced`` first."""
+    return [protocol_name(text) for text in sorted({cell.get("protocol") or "" for cell in cells})]
+
+
+def told_apart(cell: Cell, cells: Iterable[Cell]) -> str:
+    """``imbalanced(alpha=2), 15 unlabelled``: what differs in how the episodes were drawn."""
+    cells = list(cells)
+    texts = [protocol_name(cell.get("protocol"))] if len(protocols_of(cells)) > 1 else []
+    if differently_drawn(cells):
+        texts.append(drawn_name(cell.get("unlabelled_images") or ""))
+    return ", ".join(texts)
 
 
 def drawn_order(drawn: str) -> tuple[int, str]:
@@ -354,11 +384,31 @@ USES = {
 }
 
 
+SEEN_STRANGERS = "transductive: sees all queries of an episode and the strangers together"
+
+
+def learning_text(cell: Cell) -> str:
+    """What a head learns from beside the shots: queries, or unlabelled images apart from them."""
+    source = cell.get("learns_from")  # absent from cells of earlier versions, all transductive
+    if source == "unlabelled":
+        images = unlabelled_short(cell).removeprefix("with ")
+        return f"semi-supervised: learns from {images}, and classifies every query by itself"
+    return SEEN_STRANGERS if source == "queries and strangers" else USES["queries"]
+
+
+def use_text(use: str, cell: Cell) -> str:
+    """What a head uses beyond the shots, in words."""
+    if use == "query_prior" and cell.get("learns_from") == "unlabelled":
+        return "assumes the same number of unlabelled images of every class"
+    return learning_text(cell) if use == "queries" else USES[use]
+
+
 def head_notes(cells: Iterable[Cell]) -> dict[str, list[str]]:
     """Heads by a description of the information they use beyond the shots, if any."""
     notes: dict[str, list[str]] = {}
     for cell in cells:
-        words = "; ".join(text for use, text in USES.items() if use in cell.get("head_uses", ()))
+        uses = [use for use in USES if use in cell.get("head_uses", ())]
+        words = "; ".join(use_text(use, cell) for use in uses)
         if words and head_label(cell) not in notes.setdefault(words, []):
             notes[words].append(head_label(cell))
     return notes
@@ -407,14 +457,15 @@ def _notes(
 ) -> list[tuple[str, str, str]]:
     """Notes (estimator, where, reason) from numbers of episodes by reason, equal cells joined."""
     cells = list(cells)
-    several = differently_drawn(cells)
+    several, protocols = differently_drawn(cells), len(protocols_of(cells)) > 1
     places: dict[tuple[str, str], dict[str, list[str]]] = {}
     for cell in cells:
         for name in cell["estimators"]:
             for reason, number in reasons(cell, name).items():
                 part = f"{number} of {cell['episodes']} episodes of "
                 drawn = f", {drawn_name(drawn_text(cell, cells, ''))}" if several else ""
-                setting = f"{_setting_text(cell)}{drawn}"
+                protocol = f", {protocol_name(cell.get('protocol'))}" if protocols else ""
+                setting = f"{_setting_text(cell)}{protocol}{drawn}"
                 where = f"{part if number < cell['episodes'] else ''}{setting}"
                 heads = places.setdefault((name, reason), {}).setdefault(where, [])
                 heads.append(plain(head_label(cell)))
@@ -434,7 +485,14 @@ def any_partly_missing(cells: Iterable[ClassificationSummary]) -> bool:
 
 
 def _setting_text(cell: Cell) -> str:
-    return f"{cell['ways']}-way {cell['shots']}-shot"
+    return f"{number_text(cell, 'ways')}-way {number_text(cell, 'shots')}-shot"
+
+
+def number_text(cell: Cell, key: str) -> str:
+    """The ways or shots of a cell; ``5-50`` where they vary."""
+    facts: Mapping[str, Any] = cell
+    smallest, largest = facts.get(f"{key}_range") or (facts[key], facts[key])
+    return f"{facts[key]}" if smallest == largest else f"{smallest}-{largest}"
 
 
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:

@@ -62,6 +62,7 @@ class PairLabels(TypedDict):
     shots: int
     seed: int
     unlabelled_images: NotRequired[str]
+    protocol: NotRequired[str]
 
 
 class PairLeftOut(PairLabels):
@@ -284,6 +285,7 @@ def _paired(
         episodes.support,
         episodes.query,
         impostors=True,
+        related=episodes.related_classes,
     )
     return _compared(len(episodes), comparison)
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fewshot.exceptions import FewshotError, expect_choice, suggestion
 from fewshot.results.schema import CellSummary
 from fewshot.tasks import known_tasks, task_named
-from fewshot.tasks.base import Measure, Task, Value, dataset_label, head_label
+from fewshot.tasks.base import WHERE_EMPTY, Measure, Task, Value, dataset_label, head_label
 
 AnyCell = TypeVar("AnyCell", bound=CellSummary)
 
@@ -109,6 +109,8 @@ def _check_estimators(parts: Iterable[CellSummary], estimators: Sequence[str] | 
 def names_of(cell: Mapping[str, object], key: str) -> set[str]:
     """Texts by which a cell is chosen: its value, and the name under which it is shown."""
     shown = {LABELS[key](cell)} if key in LABELS else set()
+    if key in WHERE_EMPTY and not cell.get(key):
+        shown = {WHERE_EMPTY[key]}
     return {str(cell.get(key)), *shown}
 
 

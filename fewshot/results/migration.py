@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fewshot.datasets.part_names import NOVEL, OTHERS
 from fewshot.exceptions import FewshotError
 from fewshot.registry import variant_text
 from fewshot.results.encoding import without_nan
 from fewshot.results.schema import SCHEMA_VERSION, CellSummary, RunSummary
-from fewshot.tasks.base import EPISODIC_KEYS
 
 Summary = dict[str, Any]
 
@@ -123,6 +123,11 @@ def _summary_of_4(summary: Summary) -> Summary:
     return {**summary, "cells": cells}
 
 
+def _summary_of_5(summary: Summary) -> Summary:
+    """Cells did not say how their episodes were drawn before version 5: as balanced ones."""
+    return {**summary, "cells": [{"protocol": "", **cell} for cell in summary["cells"]]}
+
+
 def _unchanged(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     return table
 
@@ -146,7 +151,7 @@ def _table_of_3(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.
 
 def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
     """Add what the rows say about unlabelled images: there were none."""
-    table = _without_unlabelled(name, table)
+    table = _with_empty(name, table, "unlabelled_images")
     added = {
         "episodes": ("unlabelled", "queries", pa.scalar(0, pa.int64())),
         "predictions": ("sees_unlabelled", "calibration", pa.scalar(False)),
@@ -159,17 +164,26 @@ def _table_of_4(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.
     return table.add_column(place, column, pa.repeat(value, len(table)))
 
 
-def _without_unlabelled(name: str, table: pa.Table) -> pa.Table:
-    """The rows of an episodic task with the columns that identify episodes without such images."""
+def _table_of_5(name: str, table: pa.Table, cells: Sequence[CellSummary]) -> pa.Table:
+    """Add the protocol, which says nothing, and the shots of an episode, equal for all classes."""
+    table = _with_empty(name, table, "protocol", after="unlabelled_images")
+    names = table.column_names
+    if name != "episodes" or "support" in names or not {"ways", "shots"} <= set(names):
+        return table
+    place = names.index("classes") + 1 if "classes" in names else len(names)
+    support = pc.multiply(table.column("ways"), table.column("shots"))
+    return table.add_column(place, "support", support)
+
+
+def _with_empty(name: str, table: pa.Table, key: str, after: str = "seed") -> pa.Table:
+    """The rows of an episodic task with an empty column of a key that they lack."""
     from fewshot.tasks import task_of_table
 
-    for key in EPISODIC_KEYS:
-        if key in task_of_table(name).keys and key not in table.column_names:
-            names = table.column_names
-            place = names.index("seed") + 1 if "seed" in names else len(names)
-            nothing = pa.repeat(pa.scalar(""), len(table)).dictionary_encode()
-            table = table.add_column(place, key, nothing)
-    return table
+    names = table.column_names
+    if key not in task_of_table(name).keys or key in names:
+        return table
+    place = names.index(after) + 1 if after in names else len(names)
+    return table.add_column(place, key, pa.repeat(pa.scalar(""), len(table)).dictionary_encode())
 
 
 def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedArray:
@@ -188,15 +202,16 @@ def _mapped(column: pa.ChunkedArray, text: Callable[[str], str]) -> pa.ChunkedAr
 
 # By the version that a step starts from.
 SUMMARY_STEPS: dict[int, Callable[[Summary], Summary]] = {
-    1: _summary_of_2, 2: _summary_of_3, 3: _summary_of_4,
+    1: _summary_of_2, 2: _summary_of_3, 3: _summary_of_4, 4: _summary_of_5,
 }  # fmt: skip
 TABLE_STEPS: dict[int, Callable[[str, pa.Table, Sequence[CellSummary]], pa.Table]] = {
-    1: _unchanged, 2: _table_of_3, 3: _table_of_4,
+    1: _unchanged, 2: _table_of_3, 3: _table_of_4, 4: _table_of_5,
 }  # fmt: skip
 # Columns that the tables of a version do not have, and those of the next one do.
 ADDED: dict[int, tuple[str, ...]] = {
     2: ("part", "variant"),
     3: ("unlabelled_images", "unlabelled", "sees_unlabelled"),
+    4: ("protocol", "support"),
 }
 
 

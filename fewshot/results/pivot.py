@@ -209,7 +209,11 @@ def _check_keys(rows: Sequence[str], columns: Sequence[str]) -> None:
 
 def _check_alike(cells: Sequence[CellSummary], named: Sequence[str]) -> None:
     """Raise if cells to be averaged differ in a key; a feature kind belongs to its backbone."""
+    tasks = [task_named(name) for name in {cell["task"] for cell in cells}]
+    parts = {measure.of.name for task in tasks for measure in task.measures if measure.of}
     for name in keys():
+        if name in part_keys() and name not in parts:  # a fact of the cells, which has its name
+            continue
         group_key = "backbone" if name == "feature" and "backbone" in named else None
         groups: dict[Any, set[str]] = {None: set()}
         for cell in cells:

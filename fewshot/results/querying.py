@@ -17,7 +17,7 @@ from fewshot.results.joining import Store
 from fewshot.results.measures import LABELS, QUALIFIERS
 from fewshot.results.schema import CellSummary, JoinedCell, JoinedSummary, RunSummary
 from fewshot.tasks import table_columns, tables, task_named
-from fewshot.tasks.base import CELL_COLUMNS, EPISODIC_KEYS
+from fewshot.tasks.base import CELL_COLUMNS, EPISODIC_KEYS, WHERE_EMPTY
 
 CELLS = "cells"
 LAST_COLUMNS = ("seconds", "key", "reused_from", "run")
@@ -179,6 +179,9 @@ def _chosen(rows: pd.DataFrame, name: str, values: Sequence[str]) -> pd.Series:
 
 def _shown(rows: pd.DataFrame, name: str) -> pd.Series | None:
     """Names under which the values of a column are shown, as heads with their variants."""
+    if name in WHERE_EMPTY:
+        texts = rows[name].astype(str)
+        return texts.where(texts != "", WHERE_EMPTY[name])
     columns = [name, QUALIFIERS.get(name, name)]
     if name not in QUALIFIERS or any(column not in rows for column in columns):
         return None

@@ -9,7 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict  # typing's has no types to check before Python 3.12
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Interval(TypedDict, total=False):
@@ -21,6 +21,7 @@ class Interval(TypedDict, total=False):
     level: float | None
     population: str
     reason: str | None
+    closed_form: bool
 
 
 class BankColumns(TypedDict):
@@ -59,15 +60,21 @@ class UnlabelledFacts(TypedDict, total=False):
 class CellSummary(CellColumns, UnlabelledFacts):
     """Summary of a cell: what identifies it, and facts of all tasks.
 
+    ``learns_from`` says which images without labels the head learned from: "queries", "unlabelled",
+    "queries and strangers"; None of heads without "queries" among their ``head_uses``.
     Measures, comparisons and whatever else a task adds are in types of its own, as
     `fewshot.tasks.classification.schema.ClassificationSummary`.
     """
 
+    protocol: NotRequired[str]
+    ways_range: NotRequired[list[int]]  # smallest and largest, where they vary
+    shots_range: NotRequired[list[int]]
     episodes: NotRequired[int]
     queries: NotRequired[Any]
     normalize: NotRequired[str | None]
     head_parameters: NotRequired[dict[str, Any]]
     head_uses: NotRequired[list[str]]
+    learns_from: NotRequired[str | None]
     hashes: NotRequired[dict[str, str]]
     base: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]

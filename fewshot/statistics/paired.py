@@ -20,6 +20,7 @@ from fewshot.statistics.intervals import Difference
 from fewshot.statistics.populations import (
     LEVEL,
     class_variance,
+    episode_means,
     half_width,
     mean_interval,
     population_intervals,
@@ -102,6 +103,7 @@ def compare_on_episodes(
     seed: int = 0,
     *,
     impostors: bool = False,
+    related: bool = False,
 ) -> dict[str, Any]:
     """Return the mean of first minus second on the same episodes, with its intervals.
 
@@ -116,6 +118,8 @@ def compare_on_episodes(
     impostors : bool
         As in `population_intervals`; also if only the mean over the ways is available, as every
         query of the episode then acts on it.
+    related : bool
+        As in `population_intervals`.
 
     Returns
     -------
@@ -132,9 +136,17 @@ def compare_on_episodes(
     """
     difference = differences(first, second)
     intervals = population_intervals(
-        difference, classes, labels, support, query, level, impostors=impostors
+        difference,
+        classes,
+        labels,
+        support,
+        query,
+        level,
+        impostors=impostors,
+        related=related,
     )
-    return {"intervals": intervals, **_tested(_rounded(difference.mean(1)), seed)}
+    by_episode = episode_means(difference, classes)
+    return {"intervals": intervals, **_tested(_rounded(by_episode), seed)}
 
 
 def compare_values(

@@ -72,6 +72,43 @@ def ranking(scores: Tensor, positive: Tensor, mask: Tensor | None = None) -> Ran
     return Ranking(*(measure.where(defined, torch.nan) for measure in measures))
 
 
+def open_set_rate(
+    scores: Tensor, right: Tensor, known: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """Area under the open-set classification rate (OSCR; Dhamija et al., NeurIPS 2018).
+
+    The rate of known images that are accepted and of the right class, against that of unknown
+    images that are accepted, over all thresholds: the probability that a known image is classified
+    rightly and scores above an unknown one, ties counted half. It is at most the accuracy.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (..., T), floating
+        Larger where an image is more likely of a known class; no NaN.
+    right : Tensor of shape (..., T), bool
+        Whether an image was given its own class.
+    known : Tensor of shape (..., T), bool
+        False for images of no known class.
+    mask : Tensor of shape (..., T), bool, optional
+        False for padding.
+
+    Returns
+    -------
+    Tensor of shape (...), float64
+        In [0, 1]; NaN without a known or without an unknown image.
+    """
+    if mask is None:
+        mask = torch.ones_like(known)
+    scores = scores.masked_fill(~mask, -torch.inf)
+    order = scores.argsort(-1, descending=True)
+    kinds = (right & known & mask, ~known & mask)
+    hit, miss = (images.gather(-1, order).double() for images in kinds)
+    above, hits, _ = accepted(hit, miss, tied(scores.gather(-1, order)))
+    of_known, of_unknown = (known & mask).sum(-1), (~known & mask).sum(-1)
+    area = area_under_curve(miss, above, hits, of_known, of_unknown)
+    return area.where((of_known > 0) & (of_unknown > 0), torch.nan)
+
+
 def accepted(
     hit: Tensor, miss: Tensor, ties: tuple[Tensor, Tensor] | None
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -95,6 +95,11 @@ tasks.add(
     "is this image of class c? One class at a time, the others impostors",
 )
 tasks.add(
+    "open_set",
+    "fewshot.tasks.open_set.task:OpenSet",
+    "which of the N classes is this image of, or is it of none?",
+)
+tasks.add(
     "one_class",
     "fewshot.tasks.one_class.task:OneClass",
     "is this image of class c? From its name alone, with a yes or no",

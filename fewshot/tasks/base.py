@@ -37,8 +37,10 @@ CELL_COLUMNS = {
     "shots": "int64",
     "seed": "int64",
 }
-# What identifies a cell on episodes beside these: how their unlabelled images were drawn.
-EPISODIC_KEYS = {"unlabelled_images": "str"}
+# What identifies a cell on episodes beside these: how their unlabelled images were drawn, and how
+# classes, shots and queries (`EpisodeSet.protocol`). Empty texts say the following.
+EPISODIC_KEYS = {"unlabelled_images": "str", "protocol": "str"}
+WHERE_EMPTY = {"unlabelled_images": "none", "protocol": "balanced"}
 EPISODE = "episode"
 KINDS = ("str", "int64", "float64", "bool", "list<str>", "list<int64>")  # of columns
 
@@ -71,7 +73,7 @@ class Table:
         with an entry per row. One row by default.
     total : str, optional
         Key of a cell's summary that says how many rows it has in all, where episodes have different
-        numbers of them.
+        numbers of them; of a summary without it, `per_episode` holds.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Table:
 
     def rows_of(self, cell: CellSummary) -> int | None:
         """Number of rows of a cell; None if its summary does not say."""
-        if self.total is not None:
+        if self.total is not None and (self.per_episode is None or self.total in cell):
             rows = cell.get(self.total)
             return rows if isinstance(rows, int) else None
         episodes = cell.get("episodes")

@@ -102,6 +102,50 @@ def padding_among_the_queries(head: Head, case: str) -> None:
     require_same(padded[:, : N * T], scores, "scores with queries that the mask leaves out", head)
 
 
+def queries_set_apart(head: Head, case: str) -> None:
+    """Queries outside of `learn_from` are scored, each by itself, and teach nothing."""
+    head, support, query = prepared(head, case)
+    head.fit(support)
+    learn = torch.arange(N * T) % 3 != torch.arange(E)[:, None] % 3  # others in every episode
+    scores = head.scores(Query.of(query.features, None, learn))
+    alone = head.scores(Query.of(query.features, learn))
+    kept = learn[..., None]
+    what = "scores of queries to learn from, with and without others that `learn_from` leaves out"
+    require_same(scores * kept, alone * kept, what, head)
+    first = ~learn & (learn.cumsum(1) < T)
+    moved = torch.where((learn | first)[..., None], query.features, 3 - 2 * query.features)
+    kept = (learn | first)[..., None]
+    what = "scores of queries whatever others are that `learn_from` leaves out"
+    require_same(head.scores(Query.of(moved, None, learn)) * kept, scores * kept, what, head)
+    every = head.scores(Query.of(query.features, None, torch.ones_like(learn)))
+    what = "scores with `learn_from` None and with all queries in it"
+    require_same(every, head.scores(query), what, head)
+    nothing = head.scores(Query.of(query.features, None, torch.zeros_like(learn)))
+    require(bool(nothing.isfinite().all()), "expected finite scores with nothing to learn from")
+    fewer = query.features[:, ::4]
+    fewer_scores = head.scores(Query.of(fewer, None, torch.zeros(fewer.shape[:2]).bool()))
+    what = "scores of a query among fewer others, with nothing to learn from"
+    require_same(fewer_scores, nothing[:, ::4], what, head)
+
+
+def features_with_gradients(head: Head, case: str) -> None:
+    """Features, text and moments that carry gradients: the same scores, with a gradient or none."""
+    head, support, query = prepared(head, case)
+    expected = head.fit(support).scores(query)
+    context = support.context
+    names = ("text", "base_mean", "base_covariance")
+    tensors = {name: getattr(context, name).clone().requires_grad_() for name in names}
+    context = replace(context, **tensors)
+    shots = support.features.clone().requires_grad_()
+    queries = Query.of(query.features.clone().requires_grad_())
+    with torch.enable_grad():
+        scores = head.fit(Support.of(shots, support.mask, context)).scores(queries)
+        head.predict(queries)
+        if scores.requires_grad:
+            scores.square().sum().backward()
+    require_same(scores.detach(), expected, "scores of features with and without gradients", head)
+
+
 def shift_of_features(head: Head, case: str) -> None:
     """A shift of all features changes nothing, if the tags promise it."""
     head, support, query = prepared(head, case)

@@ -22,7 +22,7 @@ from fewshot.tasks.base import Task, identity_of
 from fewshot.testing.check import Check, Pairs, pairs, require, run
 
 # Classes of the data, of which the first half is base; images of each, dimensions.
-CLASSES, IMAGES, D = 12, 14, 16
+CLASSES, IMAGES, D = 20, 14, 16
 SMALL: dict[str, Any] = {"ways": 4, "shots": (1, 2), "queries": 3, "episodes": 6}
 HEADS = ("ncm", "lda", "zero_shot", "text_gaussian")
 

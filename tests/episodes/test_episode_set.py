@@ -87,3 +87,53 @@ def test_damaged_files(episodes, tmp_path):
     save_file(arrays, tmp_path / "edited.safetensors", metadata=note)
     with pytest.raises(FewshotError, match="its own hash"):
         EpisodeSet.load(tmp_path / "edited.safetensors")
+
+
+VARIED = np.array([[0, 1, 2], [3, 4, -1]])
+VARIED_SUPPORT = np.array([[[0, 1], [2, -1], [4, 5]], [[6, -1], [8, -1], [-1, -1]]])
+PAIRS = np.repeat(np.arange(5), 2)
+
+
+def test_varying_ways():
+    drawn = EpisodeSet(VARIED, VARIED_SUPPORT, None, PAIRS)
+    assert drawn.way_counts.tolist() == [3, 2]
+    assert not drawn.equal_ways
+    assert drawn.fewest_shots == 1
+    assert drawn.query_counts.tolist() == [[0, 1, 0], [1, 1, 0]]
+    assert drawn.query_rows(0, 2)[..., 0].tolist() == [[-1, 3, -1], [7, 9, -1]]
+    assert drawn.largest_query == 1
+
+
+def test_a_subset_has_no_padding_of_its_own(tmp_path):
+    queries = np.array([[[-1], [3], [-1]], [[7], [9], [-1]]])
+    for query in (queries, None):
+        whole = EpisodeSet(VARIED, VARIED_SUPPORT, query, PAIRS)
+        part = whole.subset(np.array([1]))
+        assert part.equal_ways
+        assert (part.ways, part.shots) == (2, 1)
+        assert part.query_rows(0, 1).tolist() == [[[7], [9]]]
+        assert part.numbers_of(0, 1).tolist() == [1]
+        assert part.query_counts.tolist() == [[1, 1]]
+        assert whole.ways == 3
+
+
+@pytest.mark.parametrize(
+    ("classes", "support", "message"),
+    [
+        ([[0, -1, 2]], [[[0], [-1], [4]]], "-1 after its classes only"),
+        ([[-1, -1]], [[[-1], [-1]]], "a class in every episode"),
+        ([[0, -1]], [[[0], [2]]], "in the padding"),
+        ([[0, 1]], [[[0], [-1]]], "has no image"),
+    ],
+)
+def test_padding_elsewhere(classes, support, message):
+    with pytest.raises(FewshotError, match=message):
+        EpisodeSet(np.array(classes), np.array(support), None, PAIRS)
+
+
+def test_equal_ways_have_the_hash_and_the_format_of_before():
+    drawn = EpisodeSet(
+        np.array([[0, 1], [3, 4]]), np.array([[[0], [2]], [[6], [8]]]), None, PAIRS, seed=0
+    )
+    assert drawn.hash().startswith("d60a03cb4fc1d733")
+    assert EpisodeSet(VARIED, VARIED_SUPPORT, None, PAIRS).hash() != drawn.hash()

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Query, Support
+from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.bd_cspn import BDCSPN
 
 E, N, K, D, T = 6, 5, 4, 16, 20
@@ -52,6 +52,73 @@ def test_agrees_with_the_formulas(scale, shift):
             torch.testing.assert_close(scores[e, :, n], expected, rtol=1e-9, atol=1e-9)
 
 
+def published(shots, labels, queries, scale):
+    """Prototypes, and the shift, as the published programs form them; shots keep their labels.
+
+    A softmax over the classes for every image, and the mean over those of a class.
+    """
+    shift = shots.mean(0) - queries.mean(0)
+    images = torch.cat([shots, queries + shift])
+    means = torch.stack([shots[labels == n].mean(0) for n in range(N)])
+    prototypes = []
+    for n in range(N):
+        members = []
+        for i, x in enumerate(images):
+            cosines = cosine_similarity(x[None], means)
+            belongs = labels[i] == n if i < len(shots) else cosines.argmax() == n
+            if belongs:
+                members.append((scale * cosines).softmax(0)[n] * x)
+        prototypes.append(torch.stack(members).mean(0))
+    return torch.stack(prototypes), shift
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_weights_over_classes_are_the_published_ones(metric):
+    shots, queries = draw(2)
+    mask = torch.rand(E, N, K, generator=torch.Generator().manual_seed(1)) < 0.6
+    mask[..., 0] = True
+    head = BDCSPN(10.0, weights="classes", metric=metric).fit(Support.of(shots, mask))
+    scores = head.scores(Query.of(queries))
+    for e in range(E):
+        labels = torch.arange(N).repeat_interleave(mask[e].sum(1))
+        prototypes, _ = published(shots[e][mask[e]], labels, queries[e], 10.0)
+        if metric == "cosine":
+            expected = cosine_similarity(queries[e][:, None], prototypes[None], dim=-1)
+            torch.testing.assert_close(scores[e], expected, rtol=1e-9, atol=1e-9)
+        else:
+            expected = -torch.cdist(queries[e], prototypes).square()
+            expected = expected - expected.mean(-1, keepdim=True)
+            got = scores[e] - scores[e].mean(-1, keepdim=True)
+            torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_the_papers_settings():
+    shots, queries = draw(3)
+    context = Context(base_mean=torch.full((D,), 0.4))
+    named = BDCSPN(10.0, weights="classes", center="base")
+    scores = [
+        head.fit(Support.of(shots, None, context)).scores(Query.of(queries))
+        for head in (BDCSPN(preset="paper"), named)
+    ]
+    assert torch.equal(*scores)
+    assert BDCSPN(preset="paper").uses == {"queries", "query_prior", "base"}
+
+
+def test_at_scale_ten_queries_count_only_by_the_published_weights():
+    """Over the samples, a shot's cosine with its own mean outweighs those of all queries."""
+    rng = torch.Generator().manual_seed(0)
+    means = torch.randn(80, N, 1, 40, generator=rng)
+    shots = means + 2.0 * torch.randn(80, N, 1, 40, generator=rng)
+    queries = (means + 2.0 * torch.randn(80, N, 15, 40, generator=rng)).flatten(1, 2)
+    truth = torch.arange(N).repeat_interleave(15)
+    right = [
+        (BDCSPN(10.0, weights=over).fit(Support.of(shots)).predict(Query.of(queries)) == truth)
+        for over in ("classes", "samples")
+    ]
+    gain = right[0].double().mean(-1) - right[1].double().mean(-1)
+    assert gain.mean() - 2 * gain.std() / 80**0.5 > 0.01
+
+
 def test_without_queries_it_is_nearest_direction():
     shots, queries = draw()
     nobody = Query.of(queries, torch.zeros(E, T, dtype=torch.bool))
@@ -65,6 +132,14 @@ def test_without_queries_it_is_nearest_direction():
 def test_what_it_uses():
     assert BDCSPN().uses == {"queries", "query_prior"}
     assert BDCSPN(shift=False).uses == {"queries"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("weights", "class"), ("metric", "l2"), ("preset", "papers")]
+)
+def test_bad_names(setting, value):
+    with pytest.raises(FewshotError, match=rf"head\.bd_cspn\.{setting}: expected one of .* got"):
+        BDCSPN(**{setting: value}).fit(Support.of(torch.zeros(1, 2, 1, 3)))
 
 
 @pytest.mark.parametrize("scale", [-1.0, float("nan"), "10"])

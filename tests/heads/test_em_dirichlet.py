@@ -111,9 +111,7 @@ def test_shots_help():
     truth = torch.arange(WAYS).repeat_interleave(15)
     given = Support.of(support, None, context)
     used, ignored = (
-        (EMDirichlet(labels=one, preset="paper").fit(given).predict(Query.of(query)) == truth)
-        .double()
-        .mean()
+        (EMDirichlet(30.0, labels=one).fit(given).predict(Query.of(query)) == truth).double().mean()
         for one in ("use", "ignore")
     )
     assert used >= ignored - 0.005
@@ -158,9 +156,9 @@ def test_names_that_are_right_are_not_doubted():
     images = names + 0.12 * normal(15, 10, 4, 64)
     support = Support.of(images[:, :, :1], None, Context(names[:, :, 0], 100.0))
     query, truth = Query.of(images[:, :, 1:].flatten(1, 2)), torch.arange(10).repeat_interleave(3)
-    by_names, default, paper = (
+    by_names, default, authors = (
         (head.fit(support).predict(query) == truth).double().mean()
-        for head in (ZeroShot(), EMDirichlet(), EMDirichlet(preset="paper"))
+        for head in (ZeroShot(), EMDirichlet(), EMDirichlet(30.0))
     )
     assert default > by_names - 0.01
-    assert paper < default - 0.01
+    assert authors < default - 0.01

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, normalize
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Query, Support
+from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.laplacian_shot import LaplacianShot
 from fewshot.heads.solvers.graph import nearest_neighbours, neighbour_sums, squared_distances
 
@@ -32,6 +32,43 @@ def test_agrees_with_easyfsl(knn, weight, steps):
         )
         peer.process_support_set(shots[e].flatten(0, 1), torch.arange(N).repeat_interleave(K))
         torch.testing.assert_close(scores[e].softmax(-1), peer(queries[e]), rtol=0, atol=1e-4)
+
+
+def published(shots, queries, base_mean, weight):
+    """Log assignments (T, N) of one episode, as the authors' program has them with rectification.
+
+    CL2N, a shift of the queries, which are scored where it took them, weights by a softmax over the
+    classes, means of weighted members, then 20 bound updates with two neighbours each.
+    """
+    shots, queries = (normalize(x - base_mean, dim=-1) for x in (shots, queries))
+    means = shots.mean(1)
+    queries = queries + shots.mean((0, 1)) - queries.mean(0)
+    best = [int(cosine_similarity(x[None], means).argmax()) for x in queries]
+    prototypes = []
+    for n in range(N):
+        members = [*shots[n], *(x for x, c in zip(queries, best, strict=True) if c == n)]
+        weighted = [(10 * cosine_similarity(x[None], means)).softmax(0)[n] * x for x in members]
+        prototypes.append(torch.stack(weighted).mean(0))
+    unary = torch.stack([((x - torch.stack(prototypes)) ** 2).sum(-1) for x in queries])
+    nearest = [((x - queries) ** 2).sum(-1).argsort()[1:3] for x in queries]
+    y = (-unary).softmax(-1)
+    for _ in range(20):
+        y = torch.stack([(-unary[t] + weight * y[nearest[t]].sum(0)).softmax(0) for t in range(T)])
+    return y.log()
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_the_papers_settings_are_the_authors_program(weight):
+    shots, queries = draw(4)
+    base_mean = torch.linspace(-0.1, 0.2, D, dtype=torch.float64)
+    head = LaplacianShot(weight=weight, preset="paper")
+    head.fit(Support.of(shots, None, Context(base_mean=base_mean)))
+    scores = head.scores(Query.of(queries)).log_softmax(-1)
+    for e in range(E):
+        expected = published(shots[e], queries[e], base_mean, weight)
+        # It stops when the bound changes by less than a millionth.
+        torch.testing.assert_close(scores[e].exp(), expected.exp(), rtol=0, atol=1e-3)
+    assert head.uses == {"queries", "query_prior", "base"}
 
 
 def test_assignments_are_a_fixed_point():
@@ -83,7 +120,17 @@ def test_what_it_uses():
     assert LaplacianShot(shift=False).uses == {"queries"}
 
 
-@pytest.mark.parametrize("wrong", [{"knn": 0}, {"weight": -1}, {"steps": 2.5}, {"scale": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"knn": 0},
+        {"weight": -1},
+        {"steps": 2.5},
+        {"scale": -1},
+        {"weights": "all"},
+        {"score_shifted": 1},
+    ],
+)
 def test_bad_parameters(wrong):
     (name,) = wrong
     with pytest.raises(FewshotError, match=rf"head\.laplacian_shot\.{name}: expected"):

@@ -49,6 +49,24 @@ def test_unit_length_after_the_transform():
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_authors_centring():
+    """Shots minus their mean, queries minus theirs, both at unit length before and after."""
+    shots, queries = (one.abs() for one in draw())
+    shots, queries = (normalize((one + 1e-6).sqrt(), dim=-1) for one in (shots, queries))
+    shots = normalize(shots - shots.mean((1, 2), keepdim=True), dim=-1)
+    queries = normalize(queries - queries.mean(1, keepdim=True), dim=-1)
+    # The power of one adds 1e-6 and mirrors what is negative.
+    ready = PTMAP(power=1.0, normalize=False, steps=20).fit(Support.of(shots))
+    expected = ready.scores(Query.of(queries))
+    shots, queries = (one.abs() for one in draw())
+    scores = PTMAP(preset="paper").fit(Support.of(shots)).scores(Query.of(queries))
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-3)
+    named = PTMAP(center="each", steps=20).fit(Support.of(shots)).scores(Query.of(queries))
+    assert torch.equal(scores, named)
+    with pytest.raises(FewshotError, match=r"head\.pt_map\.preset: expected one of .* 'author'"):
+        PTMAP(preset="author").fit(Support.of(shots))
+
+
 def test_negative_features():
     x = torch.tensor([-4.0, 0.0, 4.0])
     assert power_transform(x, 0.5, mirror=True).tolist() == pytest.approx([-2, 1e-3, 2], abs=1e-5)

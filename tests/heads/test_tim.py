@@ -31,7 +31,9 @@ def draw(shots=5, dim=40, episodes=3, spread=1.0, counts=(QUERIES,) * WAYS):
 def test_agrees_with_easyfsl(shots, lr):
     methods = pytest.importorskip("easyfsl.methods")
     support, query, _ = draw(shots)
-    scores = TIM(learning_rate=lr).fit(Support.of(support)).scores(Query.of(query))
+    scores = (
+        TIM(learning_rate=lr, preset="easyfsl").fit(Support.of(support)).scores(Query.of(query))
+    )
     for e in range(len(support)):
         reference = methods.TIM(fine_tuning_lr=lr)
         labels = torch.arange(WAYS).repeat_interleave(shots)
@@ -76,11 +78,48 @@ def test_unequal_shots_and_padded_queries_are_those_of_easyfsl_without_them():
     mask = torch.ones(1, WAYS, 4, dtype=torch.bool)
     mask[0, 1, 1:] = mask[0, 3, 2:] = False
     there = torch.arange(query.shape[1])[None] % 3 > 0
-    scores = TIM().fit(Support.of(support, mask)).scores(Query.of(query, there))
+    head = TIM(preset="easyfsl").fit(Support.of(support, mask))
+    scores = head.scores(Query.of(query, there))
     reference = methods.TIM()
     labels = torch.arange(WAYS).repeat_interleave(4)[mask.flatten()]
     reference.process_support_set(support[mask], labels)
     torch.testing.assert_close(scores[there], 10 * reference(query[there]), rtol=1e-6, atol=1e-6)
+
+
+def test_the_papers_settings():
+    paper = TIM(1000, 1e-4, 0.1, 1.0, 0.1, 15.0, "euclidean")
+    support, query, _ = draw(2, episodes=1)
+    scores = [
+        head.fit(Support.of(support)).scores(Query.of(query)).softmax(-1)
+        for head in (TIM(preset="paper"), paper, TIM(), TIM(preset="easyfsl"))
+    ]
+    assert torch.equal(scores[0], scores[1])
+    # Ten times fewer and larger steps end nearby; easyfsl's do not.
+    near, far = ((one - scores[1]).abs().mean() for one in scores[2:])
+    assert near < 0.02
+    assert far > 5 * near
+    with pytest.raises(FewshotError, match=r"head\.tim\.preset: .* 'easyfsl', got 'easy'"):
+        TIM(preset="easy").fit(Support.of(support))
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+def test_the_default_gains_over_small_steps_of_cosines(shots):
+    """On features above zero, as after a ReLU and an average, with balanced queries."""
+    rng = torch.Generator().manual_seed(shots)
+    means = torch.randn(40, 5, 1, 64, generator=rng)
+
+    def around(number):
+        features = means + 2.5 * torch.randn(40, 5, number, 64, generator=rng)
+        return features.relu()
+
+    support, query = Support.of(around(shots)), Query.of(around(15).flatten(1, 2))
+    truth = torch.arange(5).repeat_interleave(15)
+    right = {
+        preset: (TIM(preset=preset).fit(support).predict(query) == truth).double().mean(-1)
+        for preset in ("none", "easyfsl")
+    }
+    gain = right["none"] - right["easyfsl"]
+    assert gain.mean() - 2 * gain.std() / 40**0.5 > 0.02
 
 
 def test_draws_answers_towards_equal_shares():
@@ -111,7 +150,8 @@ def test_without_queries_and_with_zeros(similarity):
 
 def test_no_step_is_nearest_class_mean_by_direction():
     support, query, _ = draw()
-    scores = TIM(steps=0).fit(Support.of(support)).scores(Query.of(query))
+    head = TIM(steps=0, preset="easyfsl").fit(Support.of(support))
+    scores = head.scores(Query.of(query))
     expected = 10 * normalize(query, dim=-1) @ normalize(support.mean(2), dim=-1).mT
     torch.testing.assert_close(scores, expected)
 

@@ -12,8 +12,9 @@ from fewshot.heads import KNN, NCM, SimpleShot, TransformedNCM, heads
 from fewshot.heads.fitted_linear import FittedLinear
 
 # These read class names, or centre on base classes, which predictions do not give them.
-NEED_MORE = {"lp_plus_plus", "clip_adapter", "taskres", "zero_shot", "text_gaussian", "gda",
-             "tip_adapter", "tip_adapter_f", "em_dirichlet", "simpleshot"}  # fmt: skip
+NEED_MORE = {"simpleshot"} | {
+    name for name in heads.registered() if "text" in heads.create(name).uses
+}
 OWN_HEAD = """\
 import torch
 from fewshot.heads import NCM, Head

@@ -62,7 +62,7 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, inter
     true = rng.beta(6, 10, episodes) * (1.3 if shots == 1 else 0.5) * (0.9 if ways > 1 else 1)
     queries = 15 * ways
     actual = rng.binomial(queries, np.clip(true, 0, 1)) / queries
-    common = {"task": "classification", "unlabelled_images": "", **names}
+    common = {"task": "classification", "unlabelled_images": "", "protocol": "", **names}
     number = np.arange(episodes)
     drawn = [list(rng.choice(classes, min(ways, len(classes)), replace=False)) for _ in number]
     rows = pd.DataFrame(common, index=number).assign(
@@ -70,6 +70,7 @@ def make_cell(rng, *, episodes, classes, estimators, undefined, fallbacks, inter
         classes=drawn,
         queries=queries,
         unlabelled=0,
+        support=5,
         actual_error=actual,
         accuracy=1 - actual,
         query_error=actual,

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fewshot.report.payload.payload import payload
+from fewshot.report.wording import head_notes
 from fewshot.statistics.populations import mean_interval
 
 EPISODES, WAYS, CLASSES = 400, 5, 40
@@ -31,7 +32,7 @@ def made(*cells):
         classes = changes.get("interval")
         summaries.append({
             **cell, "queries": 15, "episodes": len(error), "estimators": changes.get("said", {}),
-            "head_uses": changes.get("uses", []),
+            "head_uses": changes.get("uses", []), "learns_from": changes.get("learns_from"),
             "accuracy": mean_interval(1 - error), "actual_error": mean_interval(error),
             "accuracy_intervals": {"classes": classes} if classes else {},
             "comparisons": changes.get("comparisons", []), "hashes": {"episodes": drawn},
@@ -137,6 +138,25 @@ def test_intervals_and_transduction_are_told():
     (line,) = lines({"error": BASE, "uses": ["queries"], "interval": interval})
     assert "resnet with ncm (transductive) is right in 7" in line
     assert "over episodes, ± 4.5 for other classes)" in line
+
+
+def test_a_head_that_learns_from_images_apart_from_the_queries_is_semi_supervised():
+    (line,) = lines({"error": BASE, "uses": ["queries"], "learns_from": "unlabelled"})
+    assert "resnet with ncm (semi-supervised) is right in 7" in line
+
+
+def test_notes_say_what_a_head_learned_from():
+    cell = {"head": "tim", "variant": "", "head_uses": ["query_prior", "queries"]}
+    drawn = {"unlabelled": 20, "unlabelled_shares": "equal", "strangers": 0.25}
+    (apart,) = head_notes([cell | drawn | {"learns_from": "unlabelled"}])
+    assert apart == (
+        "semi-supervised: learns from 20 unlabelled images per class, 25 % strangers, and "
+        "classifies every query by itself; assumes the same number of unlabelled images of every "
+        "class"
+    )
+    (among,) = head_notes([cell | {"learns_from": "queries and strangers"}])
+    assert "transductive: sees all queries" in among and "strangers" in among
+    assert head_notes([cell]) == head_notes([cell | {"learns_from": "queries"}])
 
 
 def test_more_shots_are_followed_with_one_combination():

@@ -255,7 +255,10 @@ def test_the_page_has_all_of_it(store):
     assert cell["unlabelled"] == "6 unlabelled images per class, equal shares, 25 % strangers"
     assert cell["unlabelled_images"] == "6 unlabelled + 25 % strangers"
     assert [one["chart"]["words"]["y"] for one in data["lines"]] == ["MAE, points", "width, points"]
-    assert data["tasks"]["classification"]["keys"] == {"unlabelled_images": "Unlabelled images"}
+    assert data["tasks"]["classification"]["keys"] == {
+        "unlabelled_images": "Unlabelled images",
+        "protocol": "Protocol",
+    }
     assert sentences
     assert drawn_name("") == "no unlabelled"
 

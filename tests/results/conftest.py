@@ -16,6 +16,7 @@ CELL = {
     "task": "classification", "dataset": "digits", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 1, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def make_cell(episodes=20, estimators=("auto", "loo"), worse=0.0, **changes):
     rows = pd.DataFrame({"episode": np.arange(episodes), "actual_error": error}).assign(**named)
     names = [[f"class {c}" for c in classes] for classes in drawn.classes]
     rows = rows.assign(
-        classes=names, queries=15, unlabelled=0, accuracy=1 - error, query_error=error
+        classes=names, queries=15, unlabelled=0, support=5, accuracy=1 - error, query_error=error
     )
     guesses, metrics = [], {}
     for name in estimators:

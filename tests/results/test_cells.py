@@ -32,8 +32,10 @@ KEY, OTHER = "a" * 64, "b" * 64
 def make_cell(key, head="ncm", episodes=3):
     named = {"task": "classification", "dataset": "d", "part": "novel", "backbone": "b",
              "feature": "f", "head": head, "variant": "", "ways": 2, "shots": 1,
-             "seed": 0, "unlabelled_images": ""}  # fmt: skip
-    rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(**named, queries=4, unlabelled=0)
+             "seed": 0, "unlabelled_images": "", "protocol": ""}  # fmt: skip
+    rows = pd.DataFrame({"episode": np.arange(episodes)}).assign(
+        **named, support=2, queries=4, unlabelled=0
+    )
     rows["classes"] = [["x", "y"]] * episodes
     rows["actual_error"] = rows["query_error"] = np.arange(episodes) / 7 + (head == "lda") / 3
     rows["accuracy"] = 1 - rows["actual_error"]

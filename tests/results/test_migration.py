@@ -148,11 +148,13 @@ def test_migration_keeps_the_rows_and_is_done_once(old):
         schema = pq.read_schema(old / f"{name}.parquet")
         assert table_version(schema) == SCHEMA_VERSION
         expected = {"episodes": EPISODES, "predictions": PREDICTIONS}[name]
-        added = {"dataset": ("part", TEXT), "head": ("variant", TEXT),
-                 "seed": ("unlabelled_images", TEXT), "queries": ("unlabelled", WHOLE),
-                 "calibration": ("sees_unlabelled", pa.bool_())}  # fmt: skip
+        added = {"dataset": [("part", TEXT)], "head": [("variant", TEXT)],
+                 "seed": [("unlabelled_images", TEXT), ("protocol", TEXT)],
+                 "classes": [("support", WHOLE)],
+                 "queries": [("unlabelled", WHOLE)],
+                 "calibration": [("sees_unlabelled", pa.bool_())]}  # fmt: skip
         fields = [(f.name, f.type) for f in expected]
-        fields = [f for kind in fields for f in (kind, added.get(kind[0])) if f is not None]
+        fields = [f for kind in fields for f in (kind, *added.get(kind[0], ()))]
         assert schema.remove_metadata() == pa.schema(fields)
     for table, reread in zip(before[1:], read_runs(find_runs(["runs"]))[1:], strict=True):
         pd.testing.assert_frame_equal(table, reread, check_exact=True)
@@ -286,6 +288,7 @@ def test_rows_of_version_3_saw_no_unlabelled_images(old):
     joined = store.Store(find_runs(["runs"]))
     # Also where it alone is read.
     assert joined.rows("episodes", ["unlabelled"])["unlabelled"].tolist() == [0, 0]
+    assert joined.rows("episodes", ["support"])["support"].tolist() == [2, 2]  # equal shots then
     seen = joined.rows("predictions", ["sees_unlabelled"])["sees_unlabelled"]
     assert seen.dtype == bool and not seen.any()
 

@@ -18,13 +18,15 @@ CELL = {
     "task": "classification", "dataset": "kůň", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 5, "shots": 1, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 
 
 def rows(cells, episodes=3, offset=0.0):
     drawn = [
-        cell | {"episode": i, "classes": ["a", "b, c", "ž"], "queries": 15, "unlabelled": 0,
-                "actual_error": 0.1 * i + offset, "accuracy": 0.9, "query_error": 0.01}
+        cell | {"episode": i, "classes": ["a", "b, c", "ž"], "support": 3,
+                "queries": 15, "unlabelled": 0, "actual_error": 0.1 * i + offset,
+                "accuracy": 0.9, "query_error": 0.01}
         for cell in cells for i in range(episodes)
     ]  # fmt: skip
     predicted = [

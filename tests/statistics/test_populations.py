@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.episodes import sample_all_way, sample_episodes
+from fewshot.episodes import (
+    MetaDatasetRules,
+    sample_all_way,
+    sample_episodes,
+    sample_meta_dataset,
+)
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.heads.ncm import NCM
@@ -12,6 +17,7 @@ from fewshot.statistics.image_influence import image_variance
 from fewshot.statistics.populations import (
     ALL_CLASSES,
     ALL_IMAGES,
+    POPULATIONS,
     class_variance,
     mean_interval,
     population_intervals,
@@ -168,3 +174,88 @@ def test_all_queries_leave_the_images_unknown(drawn):
 def test_values_and_classes_must_match(drawn):
     with pytest.raises(FewshotError, match="values"):
         population_intervals(np.zeros(200), drawn.classes, drawn.labels, drawn.support, drawn.query)
+
+
+@pytest.mark.parametrize("impostors", [False, True])
+def test_padding_of_classes_changes_no_interval(impostors):
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(12), 30)
+    drawn = sample_episodes(labels, 4, 2, 3, 200, seed=2)
+    values = rng.normal(size=(200, 4)) + rng.normal(size=12)[drawn.classes]
+    parts = (values, drawn.classes, drawn.support, drawn.query)
+    padded = [
+        np.concatenate([part, np.full_like(part[:, :2], fill)], axis=1)
+        for part, fill in zip(parts, (np.nan, -1, -1, -1), strict=True)
+    ]
+    equal, varied = (
+        population_intervals(v, c, labels, s, q, impostors=impostors)
+        for v, c, s, q in (parts, padded)
+    )
+    for population in POPULATIONS:
+        # Images of unequal roles have another estimator of the same variance.
+        tolerance = 0.02 if population == "images" else 1e-9
+        half = equal[population]["upper"] - equal[population]["mean"]
+        for bound in ("mean", "lower", "upper"):
+            assert abs(varied[population][bound] - equal[population][bound]) <= tolerance * half
+
+
+def varied_values(seed, effect):
+    """Values that depend on ways and shots, and as much as `effect` says on the images."""
+    labels = np.repeat(np.arange(30), 40)
+    rules = MetaDatasetRules(max_ways=10, max_support=60)
+    drawn = sample_meta_dataset(labels, 200, seed=seed, rules=rules)
+    rng = np.random.default_rng(seed)
+    image = effect * rng.normal(size=len(labels))
+    shots = np.maximum(drawn.shot_counts, 1)
+    of_shots = np.where(drawn.support >= 0, image[drawn.support], 0).sum(-1) / shots
+    of_queries = np.where(drawn.query >= 0, image[drawn.query], 0).mean(-1)
+    values = of_queries + of_shots.sum(1, keepdims=True) / drawn.way_counts[:, None]
+    values = values - 0.05 * drawn.way_counts[:, None] + 0.05 * np.log(shots)
+    values = np.where(drawn.classes >= 0, values + 0.1 * rng.normal(size=shots.shape), np.nan)
+    return population_intervals(values, drawn.classes, labels, drawn.support, drawn.query)
+
+
+def half_of(intervals, population):
+    return intervals[population]["upper"] - intervals[population]["mean"]
+
+
+def test_varying_ways_and_shots_are_not_taken_for_effects_of_images():
+    without = [varied_values(seed, 0.0) for seed in range(3)]
+    ratios = [half_of(each, "images") / half_of(each, "episodes") for each in without]
+    assert np.mean(ratios) < 3  # 10 and more where they are
+
+
+def test_effects_of_images_in_episodes_of_varying_ways():
+    redrawn = [varied_values(seed, 1.0) for seed in range(8)]
+    spread = 1.96 * np.std([each["images"]["mean"] for each in redrawn], ddof=1)
+    assert 0.6 < np.mean([half_of(each, "images") for each in redrawn]) / spread < 1.7
+
+
+def test_intervals_of_varying_ways_cover_the_mean_over_other_classes():
+    """Repeated with other classes each time, as whose mean the truth is known."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(100):
+        effect = rng.normal(size=40)
+        ways = rng.integers(3, 11, 150)
+        classes = np.array([rng.permutation(40)[:10] for _ in ways])
+        classes[np.arange(10) >= ways[:, None]] = -1
+        values = effect[classes] - 0.3 * ways[:, None] + rng.normal(size=classes.shape)
+        labels = np.repeat(np.arange(40), 2)
+        support = np.where(classes >= 0, 2 * classes, -1)[..., None]
+        interval = population_intervals(values, classes, labels, support, None)["classes"]
+        inside += interval["lower"] <= -0.3 * 6.5 <= interval["upper"]
+    assert 88 <= inside <= 99
+
+
+def test_what_has_no_interval_for_other_classes():
+    classes = np.array([[0, 1, 2], [3, 4, -1], [1, 3, 4]])
+    labels = np.repeat(np.arange(5), 2)
+    support = np.where(classes >= 0, 2 * classes, -1)[..., None]
+    values = np.where(classes >= 0, 0.5, np.nan)
+    arguments = (values, classes, labels, support, None)
+    intervals = population_intervals(*arguments)
+    assert intervals["classes"]["reason"] == "some episodes have more than half of the classes"
+    assert intervals["episodes"]["mean"] == 0.5
+    related = population_intervals(*arguments, related=True)
+    assert related["classes"]["reason"] == "the classes of an episode were drawn together"

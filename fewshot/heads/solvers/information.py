@@ -25,7 +25,7 @@ class Points(NamedTuple):
     labels : Tensor of shape (N, N * K)
         One-hot classes of the shots.
     share : Tensor of shape (E, 1, n)
-        1 over the number of shots, or of queries, of the episode; 0 in the padding.
+        1 over the number of shots, or of queries to learn from, of the episode; 0 for others.
     """
 
     features: Tensor
@@ -40,7 +40,7 @@ class Points(NamedTuple):
         labels = torch.eye(N, dtype=features.dtype, device=features.device)
         shares = [
             mask.to(features.dtype) / mask.sum(1, keepdim=True).clamp_min(1)
-            for mask in (support.mask.flatten(1, 2), query.mask)
+            for mask in (support.mask.flatten(1, 2), query.learning_mask)
         ]
         return cls(unit(features), labels.repeat_interleave(K, 1), torch.cat(shares, 1)[:, None])
 

@@ -1,4 +1,4 @@
-"""Light training on the shots of all episodes at once: the problem, its gradient, AdamW.
+"""Light training on the shots of all episodes at once: problem, gradient, AdamW and momentum.
 
 Every tensor has a leading episode axis and no operation mixes episodes, so that a batch of episodes
 is trained as each would be alone. Gradients are written out rather than recorded: that is faster on
@@ -120,7 +120,7 @@ def train(
     first = {name: torch.zeros_like(value) for name, value in start.items()}
     second = {name: torch.full_like(value, LEAST_MOMENT) for name, value in start.items()}
     for step in range(steps):
-        rate = learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+        rate = annealed(learning_rate, step, steps)
         scale = math.sqrt(1 - SECOND_DECAY ** (step + 1))
         size = rate / (1 - FIRST_DECAY ** (step + 1))
         for name, slope in gradient(parameters).items():
@@ -131,3 +131,37 @@ def train(
                 parameters[name].mul_(1 - rate * weight_decay)
             parameters[name].addcdiv_(first[name], spread, value=-size)
     return parameters
+
+
+def descend(
+    gradient: Gradient,
+    start: Parameters,
+    *,
+    steps: int,
+    learning_rate: float,
+    momentum: float = 0.9,
+) -> Parameters:
+    """Full-batch gradient descent with momentum, a cosine schedule from `learning_rate` to 0.
+
+    The same numbers as ``torch.optim.SGD`` with ``CosineAnnealingLR(T_max=steps)``.
+
+    Parameters
+    ----------
+    gradient : callable
+        From parameters to the gradient of every episode's own loss, under the same names.
+    start : dict of Tensor
+        Left as it is.
+    """
+    parameters = {name: value.clone() for name, value in start.items()}
+    velocity = {name: torch.zeros_like(value) for name, value in start.items()}
+    for step in range(steps):
+        rate = annealed(learning_rate, step, steps)
+        for name, slope in gradient(parameters).items():
+            velocity[name].mul_(momentum).add_(slope)
+            parameters[name].sub_(velocity[name], alpha=rate)
+    return parameters
+
+
+def annealed(learning_rate: float, step: int, steps: int) -> float:
+    """Rate of a step, from 0 to `steps` - 1, under a cosine schedule that ends at 0."""
+    return learning_rate * (1 + math.cos(math.pi * step / steps)) / 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_choice, expect_number
-from fewshot.heads.base import (
-    Support,
-)
+from fewshot.heads.base import Query, Support
 
 Center = Literal["none", "base", "support"]
+QueryCenter = Literal["none", "base", "support", "all", "each"]  # of heads that see all queries
 
 # Length below which a vector has no direction: its square is float32's smallest normal number.
 SHORTEST = 2.0**-63
@@ -28,8 +28,8 @@ def length_of(features: Tensor) -> Tensor:
 
     A product divided by them is cheaper than a product of vectors that were divided.
     """
-    squared = torch.linalg.vecdot(features, features)[..., None]
-    return squared.sqrt().clamp_min(torch.finfo(features.dtype).tiny)
+    lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+    return lengths.clamp_min(torch.finfo(features.dtype).tiny)
 
 
 def power_transform(features: Tensor, exponent: float) -> Tensor:
@@ -72,6 +72,84 @@ def centre_of(support: Support, center: Center, setting: str) -> Tensor | None:
 def check_center(center: object, setting: str) -> None:
     """Raise unless `center` is one of those that `centre_of` knows."""
     expect_choice(f"{setting}.center", center, ("none", "base", "support"))
+
+
+def centred(
+    support: Support, query: Query, center: QueryCenter, setting: str
+) -> tuple[Support, Query]:
+    """Support and query minus a mean, then at unit length: CL2N, for heads that see all queries.
+
+    Wang et al., "SimpleShot", arXiv 2019, for "base". A feature vector that equals what is
+    subtracted becomes zero.
+
+    Parameters
+    ----------
+    support : Support
+    query : Query
+        Rows outside of its ``learning_mask`` are transformed and enter no mean.
+    center : {"none", "base", "support", "all", "each"}
+        What is subtracted: nothing, and lengths stay as they are; the mean of the base classes;
+        that of the class means of the shots; that of all shots and queries together; or the mean
+        of the class means from the shots and that of the queries from the queries. Without queries
+        to learn from, the shots take their place.
+    setting : str
+        What to call the head in messages: ``head.tim``.
+
+    Raises
+    ------
+    FewshotError
+        "base" without base classes.
+    """
+    if center == "none":
+        return support, query
+    of_shots, of_queries = _centres(support, query, center, setting)
+    shots = unit_length(support.features - of_shots[:, :, None])
+    if not support.complete:
+        shots = shots.masked_fill(~support.mask[..., None], 0.0)
+    queries = unit_length(query.features - of_queries)
+    return replace(support, features=shots), replace(query, features=queries)
+
+
+def _centres(
+    support: Support, query: Query, center: QueryCenter, setting: str
+) -> tuple[Tensor, Tensor]:
+    """What is subtracted from the shots and from the queries: each (1 or E, 1, D)."""
+    if center in ("base", "support"):
+        centre = centre_of(support, center, setting)
+        assert centre is not None
+        return centre, centre
+    learning = query.learning_mask[..., None]
+    total = query.features.masked_fill(~learning, 0.0).sum(1)
+    number = learning.sum(1).to(total.dtype)
+    if center == "all":
+        shots = support.features.sum((1, 2))
+        mean = (shots + total) / (support.counts.sum(1, keepdim=True) + number)
+        return mean[:, None], mean[:, None]
+    of_shots = support.means().mean(1)
+    of_queries = torch.where(number > 0, total / number.clamp_min(1), of_shots)
+    return of_shots[:, None], of_queries[:, None]
+
+
+def check_query_center(center: object, support: Support, setting: str) -> None:
+    """Raise unless `center` is one of those of `centred`, and what it takes is there.
+
+    Raises
+    ------
+    FewshotError
+        Another value, or "base" without base classes.
+    """
+    expect_choice(f"{setting}.center", center, get_args(QueryCenter))
+    if center == "base" and support.context.base_mean is None:
+        raise FewshotError(
+            f"{setting}.center",
+            "expected base classes to take the mean of, got none",
+            f"Mark classes as base, or set {setting}.center=support or all.",
+        )
+
+
+def uses_of_center(center: str) -> frozenset[str]:
+    """What `centred` needs beyond shots and queries, as in ``Head.uses``."""
+    return frozenset({"base"} if center == "base" else ())
 
 
 def check_power(power: object, center: str, setting: str) -> None:

@@ -16,6 +16,7 @@ def sinkhorn(
     start: Tensor | None = None,
     tolerance: float = TOLERANCE,
     iterations: int = ITERATIONS,
+    ridge: float = 0.0,
 ) -> Tensor:
     r"""Potentials that make every class as large as wished.
 
@@ -41,6 +42,9 @@ def sinkhorn(
         An episode stops when its classes miss their sizes by no more than this many queries.
     iterations : int
         And after this many steps at the latest.
+    ridge : float >= 0
+        Weight of a penalty ``|v|^2 / 2``. Plans of whole queries leave v an interval; this takes
+        its least value, and lets classes miss their sizes by ``ridge |v|`` queries.
 
     Returns
     -------
@@ -51,11 +55,13 @@ def sinkhorn(
     for _ in range(iterations):
         plan = transport_plan(logits, potentials, mask)
         filled = plan.sum(-1)
-        gap = sizes - filled
+        gap = sizes - filled - ridge * potentials
         moving = gap.abs().amax(-1, keepdim=True) > tolerance
         if not bool(moving.any()):
             break
-        potentials = torch.where(moving, potentials + newton_step(plan, filled, gap), potentials)
+        potentials = torch.where(
+            moving, potentials + newton_step(plan, filled, gap, ridge), potentials
+        )
     return potentials
 
 
@@ -64,7 +70,7 @@ def transport_plan(logits: Tensor, potentials: Tensor, mask: Tensor) -> Tensor:
     return (logits + potentials[..., None]).softmax(1) * mask[:, None]
 
 
-def newton_step(plan: Tensor, filled: Tensor, gap: Tensor) -> Tensor:
+def newton_step(plan: Tensor, filled: Tensor, gap: Tensor, ridge: float = 0.0) -> Tensor:
     """Damped step (E, N) of mean zero that closes the gap (E, N) to first order."""
     hessian = torch.diag_embed(filled) - plan @ plan.mT
     size = filled.mean(-1)[:, None, None]
@@ -72,7 +78,8 @@ def newton_step(plan: Tensor, filled: Tensor, gap: Tensor) -> Tensor:
     # no query thinks of, or the matrix would be singular.
     hessian = hessian + size / filled.shape[-1]
     least = torch.finfo(hessian.dtype).eps * size[..., 0]
-    hessian.diagonal(dim1=-2, dim2=-1).add_(least.clamp_min(torch.finfo(hessian.dtype).tiny))
+    least = least.clamp_min(torch.finfo(hessian.dtype).tiny)
+    hessian.diagonal(dim1=-2, dim2=-1).add_(least + ridge)
     step = torch.linalg.solve_ex(hessian, gap).result
     step = step - step.mean(-1, keepdim=True)
     span = (step.amax(-1, keepdim=True) - step.amin(-1, keepdim=True)).clamp_min(1e-300)

@@ -7,10 +7,10 @@ over classes is slow otherwise.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from fewshot.heads.base import Query
+from fewshot.heads.solvers.products import products
 from fewshot.heads.solvers.transforms import ncm_weights
 
 
@@ -28,7 +28,7 @@ def proximities(features: Tensor, means: Tensor) -> Tensor:
     spares float32 the difference of large numbers.
     """
     weights, biases = ncm_weights(means)
-    return torch.baddbmm(biases[..., None], weights, features.mT, beta=2, alpha=2)
+    return products(weights, features.mT).add_(biases[..., None]).mul_(2)
 
 
 def mixed_means(sums: Tensor, counts: Tensor, features: Tensor, shares: Tensor) -> Tensor:
@@ -43,4 +43,4 @@ def mixed_means(sums: Tensor, counts: Tensor, features: Tensor, shares: Tensor) 
     shares : Tensor of shape (E, N, T)
         Zero in the padding.
     """
-    return (sums + shares @ features) / (counts + shares.sum(-1))[..., None]
+    return (sums + products(shares, features)) / (counts + shares.sum(-1))[..., None]

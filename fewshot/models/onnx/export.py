@@ -18,6 +18,7 @@ from fewshot.download_errors import brief
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.ranges import unit_length
 from fewshot.files import file_to_write, writing
+from fewshot.heads.semi_supervised import SemiSupervised
 from fewshot.models.header import Header
 from fewshot.models.onnx.packages import expect_packages
 
@@ -151,8 +152,15 @@ def _input_of(classifier: Classifier, kind: str | None) -> str:
 
 
 def _check_head(classifier: Classifier) -> None:
-    together = sorted(TOGETHER & classifier.fitted_.head.uses)
-    if together:
+    head = classifier.fitted_.head
+    if isinstance(head, SemiSupervised):
+        raise FewshotError(
+            "head",
+            f"{classifier.header_.head['name']} cannot be exported: it learns from "
+            f"{len(head.unlabelled):,} unlabelled images whenever it classifies",
+            ANOTHER,
+        )
+    if TOGETHER & head.uses:
         raise FewshotError(
             "head",
             f"{classifier.header_.head['name']} cannot be exported: it is transductive, the scores "

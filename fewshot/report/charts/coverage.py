@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from fewshot.report.charts.base import Axis, Chart, Look, Panel, Trace, Words
 from fewshot.report.charts.looks import setting_look
-from fewshot.report.charts.rows import setting_labels, with_drawn
+from fewshot.report.charts.rows import setting_labels
 from fewshot.report.wording import (
     EstimatorColumn,
-    differently_drawn,
     display_name,
     estimator_columns,
     oracle_names,
+    told_apart,
 )
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
@@ -85,11 +85,9 @@ def _curves(
 
 
 def _label(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> str:
-    """The head, with the unlabelled images where the cells differ in them."""
-    label = head_label(cell)
-    if not differently_drawn(cells):
-        return label
-    return with_drawn(label, cell.get("unlabelled_images") or "")
+    """The head, with how episodes were drawn where the cells differ in it."""
+    drawn = told_apart(cell, cells)
+    return f"{head_label(cell)}, {drawn}" if drawn else head_label(cell)
 
 
 def _legend(keys: set[Any], cells: Sequence[ClassificationSummary]) -> dict[Any, tuple[str, Look]]:

@@ -13,8 +13,8 @@ from fewshot.report.wording import (
     ORACLE_MARK,
     RECOMMENDED,
     UNLABELLED_MARK,
-    drawn_name,
     drawn_order,
+    episodic_name,
     shots_text,
 )
 from fewshot.tasks.base import head_label
@@ -34,8 +34,8 @@ def in_percent(predictions: pd.DataFrame) -> pd.DataFrame:
 def labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose ``head`` is its name as it is shown, with its variant.
 
-    Where rows differ in their unlabelled images, these are in it as well, and rows with fewer come
-    first.
+    Where rows differ in their protocol or their unlabelled images, these are in it as well, and
+    rows with fewer images come first.
     """
     drawn = rows["unlabelled_images"].astype(str) if "unlabelled_images" in rows else None
     several = drawn is not None and drawn.nunique() > 1
@@ -46,20 +46,22 @@ def labelled(rows: pd.DataFrame) -> pd.DataFrame:
         drawn = rows["unlabelled_images"].astype(str)
         # What all have in common is left out: titles of panels are short.
         drawn = drawn.str.partition(" ")[0] if len(kinds) == 1 else drawn
-    columns = [rows["head"].astype(str), rows["variant"].astype(str)]
+    texts = {"head": rows["head"].astype(str), "variant": rows["variant"].astype(str)}
+    if "protocol" in rows and rows["protocol"].astype(str).nunique() > 1:
+        texts["protocol"] = rows["protocol"].astype(str)
     if drawn is not None and several:
-        columns.append(drawn)
-    keys = list(zip(*columns, strict=True))
-    labels = {}
-    for key in set(keys):
-        label = head_label({"head": key[0], "variant": key[1]})
-        labels[key] = with_drawn(label, key[2]) if several else label
+        texts["unlabelled_images"] = drawn
+    keys = list(zip(*texts.values(), strict=True))
+    labels = {key: _label(dict(zip(texts, key, strict=True))) for key in set(keys)}
     return rows.assign(head=[labels[key] for key in keys])
 
 
-def with_drawn(label: str, drawn: str) -> str:
-    """``ncm, 15 unlabelled``."""
-    return f"{label}, {drawn_name(drawn)}"
+def _label(texts: Mapping[str, str]) -> str:
+    """``ncm, imbalanced(alpha=2), 15 unlabelled``."""
+    drawn = (
+        episodic_name(key, texts[key]) for key in ("protocol", "unlabelled_images") if key in texts
+    )
+    return ", ".join([head_label(texts), *drawn])
 
 
 def numbers(column: pd.Series) -> NDArray:

@@ -13,6 +13,8 @@ from fewshot.report.wording import (
     SUPPORT_ALONE,
     drawn_kind,
     plain,
+    protocol_name,
+    protocols_of,
     sees_unlabelled,
     shots_text,
 )
@@ -44,12 +46,13 @@ class Line(NamedTuple):
     head: str
     ways: int
     shots: int
+    protocol: str
     kind: str
 
     @property
     def text(self) -> str:
         """``5 shots``, and how the images were drawn where it is not said elsewhere."""
-        return shots_text(self.shots) + (f", {self.kind}" if self.kind else "")
+        return ", ".join(filter(None, [shots_text(self.shots), self.protocol, self.kind]))
 
 
 # Metrics of `auto` by number of unlabelled images, a row per seed.
@@ -66,15 +69,21 @@ def unlabelled_curves(cells: Iterable[ClassificationSummary]) -> dict[Line, Curv
     cells = [cell for cell in cells if _seen(cell) or not cell.get("unlabelled")]
     drawn = [cell for cell in cells if _seen(cell)]
     several = len({drawn_kind(cell) for cell in drawn}) > 1
+    protocols = len(protocols_of(drawn)) > 1
+
+    def line_of(cell: ClassificationSummary, kind: str) -> Line:
+        protocol = protocol_name(cell.get("protocol")) if protocols else ""
+        return Line(head_label(cell), int(cell["ways"]), int(cell["shots"]), protocol, kind)
+
     curves: dict[Line, dict[int, list[EstimatorSummary]]] = {}
     for cell in drawn:
-        rows = curves.setdefault(_line(cell, drawn_kind(cell) if several else ""), {})
+        rows = curves.setdefault(line_of(cell, drawn_kind(cell) if several else ""), {})
         rows.setdefault(int(cell["unlabelled"] or 0), []).append(cell["estimators"][RECOMMENDED])
     complete: dict[Line, Curve] = {}
     for line, rows in curves.items():
         if len(rows) < FEWEST:
             continue
-        alike = [cell for cell in cells if _line(cell, line.kind) == line]
+        alike = [cell for cell in cells if line_of(cell, line.kind) == line]
         alone = _alone(alike, min(rows), line.kind)
         complete[line] = {**({0: alone} if alone else {}), **dict(sorted(rows.items()))}
     return complete
@@ -163,10 +172,6 @@ def _values(rows: Iterable[EstimatorSummary], measure: str) -> list[float]:
 
 def _highest(trace: Trace) -> float:
     return max([*trace.y, *(upper for _, _, upper in trace.whiskers)])
-
-
-def _line(cell: ClassificationSummary, kind: str) -> Line:
-    return Line(head_label(cell), int(cell["ways"]), int(cell["shots"]), kind)
 
 
 def _seen(cell: ClassificationSummary) -> bool:

@@ -9,18 +9,17 @@ from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import ClassifiedCell, compare
 from fewshot.report.comparison.predictions import SMALLEST_GAP, prediction_lines
+from fewshot.report.wording import protocol_name
 from fewshot.units import percent
 
 
 def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
     ranked = candidates(judged)
-    several = len({setting.unlabelled for setting in ranked}) > 1
     # Of settings that differ in their unlabelled images the one with most: accuracies hardly do.
-    chosen = evenly_spaced(
-        list({(setting.ways, setting.shots): setting for setting in ranked}.values())
-    )
-    lines = [_best_line(setting, ranked[setting], several) for setting in chosen]
+    last = {setting._replace(unlabelled=""): setting for setting in ranked}
+    chosen = evenly_spaced(list(last.values()))
+    lines = [_best_line(setting.text(ranked), ranked[setting]) for setting in chosen]
     return [
         *lines,
         *_more_shots(ranked),
@@ -29,16 +28,15 @@ def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     ]
 
 
-def _best_line(setting: Setting, ranked: Sequence[Candidate], several: bool) -> str:
-    """The best combination of a setting; `several` if settings differ in unlabelled images."""
+def _best_line(where: str, ranked: Sequence[Candidate]) -> str:
+    """The best combination of a setting, whose text is `where`."""
     best = ranked[0]
-    where = setting.text(several)
     texts = [
         _rival_text(best, runner_up(ranked, backbone=backbone), "backbone" if backbone else "head")
         for backbone in (True, False)
     ]
     rivalry = "; ".join(text for text in texts if text)
-    name = best.name + (" (transductive)" if best.transductive else "")
+    name = best.name + (f" ({best.kind})" if best.kind else "")
     return f"{where}: {name} is right in {best.text()}" + (f"; {rivalry}." if rivalry else ".")
 
 
@@ -57,11 +55,11 @@ def _rival_text(best: Candidate, other: Candidate | None, what: str) -> str:
 
 def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
     """Gain from each number of shots to the next, of the combination best with the most shots."""
-    most, drawn = max(setting.ways for setting in ranked), list(ranked)[-1].unlabelled
+    last = list(ranked)[-1]
     by_shots = {
         setting.shots: ranking
         for setting, ranking in ranked.items()
-        if (setting.ways, setting.unlabelled) == (most, drawn)
+        if setting._replace(shots=last.shots) == last
     }
     best = by_shots[max(by_shots)][0]
     means = {}
@@ -73,7 +71,9 @@ def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
         f"{percent(means[after] - means[before], sign=True)} points from {before} to {after}"
         for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
     ]
-    return [f"More shots ({best.name}): {', '.join(steps)}."] if steps else []
+    several = len({setting.protocol for setting in ranked}) > 1
+    name = f"{best.name}, {protocol_name(last.protocol)}" if several else best.name
+    return [f"More shots ({name}): {', '.join(steps)}."] if steps else []
 
 
 def _more_unlabelled(
@@ -86,7 +86,7 @@ def _more_unlabelled(
         cells = [
             cell
             for other, ranking in ranked.items()
-            if (other.ways, other.shots) == (setting.ways, setting.shots)
+            if other._replace(unlabelled=setting.unlabelled) == setting
             for candidate in ranking
             if candidate.name == best.name
             for cell, _ in candidate.judged

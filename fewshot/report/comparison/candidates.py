@@ -14,6 +14,7 @@ from fewshot.report.wording import (
     feature_kinds,
     half_width_text,
     plain,
+    protocol_name,
     shots_text,
 )
 from fewshot.statistics.intervals import half_width
@@ -23,26 +24,32 @@ from fewshot.units import is_number, percent
 
 
 class Setting(NamedTuple):
-    """What combinations are compared at: ways, shots, and how unlabelled images were drawn."""
+    """What combinations are compared at: ways, shots, and how episodes were drawn."""
 
     ways: int
     shots: int
     unlabelled: str = ""
+    protocol: str = ""
 
     @classmethod
     def of(cls, cell: ClassificationSummary) -> Setting:
         """The setting of a cell."""
-        return cls(int(cell["ways"]), int(cell["shots"]), cell.get("unlabelled_images") or "")
+        unlabelled, protocol = cell.get("unlabelled_images") or "", cell.get("protocol") or ""
+        return cls(int(cell["ways"]), int(cell["shots"]), unlabelled, protocol)
 
     @property
-    def order(self) -> tuple[int, int, int, str]:
+    def order(self) -> tuple[int, int, str, int, str]:
         """Sort key: more unlabelled images come later, queries last."""
-        return self.ways, self.shots, *drawn_order(self.unlabelled)
+        return self.ways, self.shots, self.protocol, *drawn_order(self.unlabelled)
 
-    def text(self, drawn: bool = False) -> str:
-        """``5-way, 1 shot``; with the unlabelled images if `drawn`."""
-        images = f", {drawn_name(self.unlabelled)}" if drawn else ""
-        return f"{self.ways}-way, {shots_text(self.shots)}{images}"
+    def text(self, among: Iterable[Setting] = (), *, unlabelled: bool = True) -> str:
+        """``5-way, 1 shot``; with what differs `among` settings in how episodes were drawn."""
+        among, drawn = list(among), ""
+        if len({other.protocol for other in among}) > 1:
+            drawn += f", {protocol_name(self.protocol)}"
+        if unlabelled and len({other.unlabelled for other in among}) > 1:
+            drawn += f", {drawn_name(self.unlabelled)}"
+        return f"{self.ways}-way, {shots_text(self.shots)}{drawn}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +79,12 @@ class Candidate:
         return f"{self.backbone} with {self.head}"
 
     @property
-    def transductive(self) -> bool:
-        """Whether the head uses all queries of an episode together."""
-        return "queries" in (self.judged[0][0].get("head_uses") or ())
+    def kind(self) -> str:
+        """``transductive``, ``semi-supervised``; empty for heads that look at the shots alone."""
+        cell = self.judged[0][0]
+        if "queries" not in (cell.get("head_uses") or ()):
+            return ""
+        return "semi-supervised" if cell.get("learns_from") == "unlabelled" else "transductive"
 
     def text(self) -> str:
         """``63.1 % (± 0.8 over episodes, ± 4.5 for other classes)``."""
@@ -163,7 +173,7 @@ def over_all(datasets: Sequence[Sequence[ClassifiedCell]]) -> list[str]:
     best = max(means, key=lambda name: sum(means[name]))
     firsts = sum(table[setting][0].name == best for table in tables)
     mean = sum(means[best]) / len(tables)
-    where = setting.text(len({other.unlabelled for other in shared}) > 1)
+    where = setting.text(shared)
     return [
         f"{where}: {plain(best)} is right in {percent(mean)} % on average over {len(tables)} data "
         f"sets, the most of {len(means)} combinations that were judged on all; it is the best one "

@@ -15,7 +15,14 @@ from fewshot.report.intervals import (
     intervals_of,
     main_interval,
 )
-from fewshot.report.wording import Cell, backbone_name, comparisons_of, feature_kinds, shots_text
+from fewshot.report.wording import (
+    Cell,
+    backbone_name,
+    comparisons_of,
+    feature_kinds,
+    protocol_name,
+    shots_text,
+)
 from fewshot.statistics.intervals import Difference, over_seeds
 from fewshot.tasks.base import LOWER, NEITHER, Measure, head_label
 from fewshot.units import decimal, is_number, percent
@@ -73,7 +80,7 @@ def _sorting(setting: Setting) -> tuple[tuple[bool, float, str], ...]:
 
 def _where(report: TaskReport, names: Sequence[str], setting: Setting) -> str:
     """``5-way, 1 shot``."""
-    texts = {"ways": "{}-way".format, "shots": shots_text}
+    texts = {"ways": "{}-way".format, "shots": shots_text, "protocol": protocol_name}
     titles = {key: report.key_title(key).lower() for key in report.task.keys}
     return ", ".join(
         texts[name](value) if name in texts else f"{titles.get(name, name)} {value}"

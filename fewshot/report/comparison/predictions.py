@@ -48,12 +48,12 @@ def prediction_lines(
         return []
     if all(shown_estimator(cell) is None for cell in cells):
         return [NO_PREDICTION]
-    return [_line(setting, ranked[setting]) for setting in chosen]
+    return [_line(setting.text(ranked, unlabelled=False), ranked[setting]) for setting in chosen]
 
 
-def _line(setting: Setting, ranked: Sequence[Candidate]) -> str:
+def _line(setting: str, ranked: Sequence[Candidate]) -> str:
     best = ranked[0]
-    where = f"Predicted errors, {setting.text()}, {best.name}"
+    where = f"Predicted errors, {setting}, {best.name}"
     cells = [cell for cell, _ in best.judged]
     estimator = shown_estimator(cells[0])
     if estimator is None:

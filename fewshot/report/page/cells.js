@@ -14,6 +14,10 @@ const NAMES = {
 };
 const TAGS = {
   queries: ["transductive", "sees all queries of an episode together, in random order"],
+  unlabelled: [
+    "semi-supervised",
+    "learns from the unlabelled images of an episode, and classifies every query by itself",
+  ],
   query_prior: ["query prior", "assumes the same number of queries of every class"],
   text: ["text", "reads the class names"],
   text_gaussians: ["text Gaussians", "knows what texts of base classes say about their images"],
@@ -104,8 +108,9 @@ const place = (cell) =>
 function fullPlace(cell) {
   const feature = several(taskCells(), "feature") && cell.feature ? ` (${cell.feature})` : "";
   const seed = several(taskCells(), "seed") ? `, seed ${cell.seed}` : "";
+  const protocol = several(taskCells(), "protocol") ? ` · ${cell.protocol}` : "";
   const drawn = cell.unlabelled ? ` · ${cell.unlabelled}` : "";
-  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${drawn}`;
+  return `${cell.dataset} · ${cell.backbone}${feature} · ${place(cell)}${seed}${protocol}${drawn}`;
 }
 
 // What a line in a chart over shots stands for.

@@ -41,6 +41,7 @@ function drawMade(body) {
     ["Head parameters", made.head_parameters],
     ["Features", FEATURES_AS[made.normalize]],
     [capital(task().queries ?? "queries per class"), known(cell.queries) ? Number(cell.queries.toFixed(1)) : cell.queries],
+    ["Protocol", made.protocol ?? undefined],
     ["Unlabelled images", cell.unlabelled ?? undefined],
     ["Seed", cell.seed],
     ["Seconds", known(cell.cost?.seconds) ? seconds(cell.cost.seconds) : undefined],

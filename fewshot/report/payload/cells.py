@@ -14,7 +14,7 @@ from fewshot.report.payload.entries import (
 )
 from fewshot.report.payload.run_files import RunFolder
 from fewshot.report.tasks import report_of
-from fewshot.report.wording import Cell, drawn_name, unlabelled_about
+from fewshot.report.wording import Cell, episodic_name, unlabelled_about
 from fewshot.tasks.base import EPISODIC_KEYS, dataset_label, head_label
 
 NAMES = ("backbone", "feature", "ways", "shots", "seed", "queries", "episodes")
@@ -48,6 +48,7 @@ class CellEntry(TypedDict):
     numbers: dict[str, float | None]
     details: dict[str, Any] | None
     unlabelled_images: NotRequired[str]
+    protocol: NotRequired[str]
     source: NotRequired[str]
     against: NotRequired[str]
 
@@ -68,14 +69,14 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
     """
     report = report_of(cell["task"])
     entry: Any = {key: cell.get(key) for key in report.task.keys}
-    entry |= {key: drawn_name(str(cell.get(key) or "")) for key in EPISODIC_KEYS if key in entry}
+    entry |= {key: episodic_name(key, cell.get(key)) for key in EPISODIC_KEYS if key in entry}
     return entry | {
         "task": str(cell["task"]),
         "dataset": dataset_label(cell),
         "head": head_label(cell),
         **{name: cell.get(name) for name in NAMES},
         "unlabelled": unlabelled_about([cell]) or None,
-        "uses": list(cell.get("head_uses") or ()),
+        "uses": _uses(cell),
         "measures": report.measures(cell),
         **report.predictions(cell, rows),
         "comparisons": report.comparisons(cell),
@@ -83,6 +84,7 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
         "numbers": {number.key: report.number(cell, number) for number in report.numbers},
         "made": {
             "run": number,
+            "protocol": cell.get("protocol") or None,
             **{name: cell.get(name) for name in MADE},
             "command": run.command,
             "more": [list(fact) for fact in report.facts(cell)],
@@ -90,6 +92,13 @@ def cell_entry(cell: Cell, rows: CellRows | None, number: int, run: RunFolder) -
         "points": None,
         "details": None,
     }
+
+
+def _uses(cell: Cell) -> list[str]:
+    """What the head uses beyond the shots; "unlabelled" in place of the queries if it learns so."""
+    uses = list(cell.get("head_uses") or ())
+    apart = cell.get("learns_from") == "unlabelled"
+    return ["unlabelled" if apart and use == "queries" else use for use in uses]
 
 
 def _cost(cell: Cell, run: RunFolder) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from fewshot.report.aligned import (
     WIDTH,
@@ -31,17 +32,22 @@ from fewshot.report.wording import (
     level_text,
     missing_notes,
     nearest_estimators,
+    number_text,
     oracle_names,
     percent_interval,
     plain,
+    protocol_name,
     protocol_text,
+    protocols_of,
     unlabelled_names,
 )
+from fewshot.results.schema import Interval
 from fewshot.tasks.base import head_label
 from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
+OF_QUERIES, SAME = "queries %", 1e-9
 ESTIMATOR_GAP = "   "
 # Between estimators that saw unlabelled images and others.
 GROUP_GAP = " | "
@@ -178,7 +184,20 @@ def _left_header(cells: Sequence[ClassificationSummary]) -> list[str]:
     seed = ["seed"] if len({cell["seed"] for cell in cells}) > 1 else []
     classes = [OTHER_CLASSES] if _has_classes(cells) else []
     unlabelled = [UNLABELLED] if differently_drawn(cells) else []
-    return ["head", "ways", "shots", *unlabelled, *seed, "accuracy %", *classes, "error %"]
+    protocol = ["protocol"] if len(protocols_of(cells)) > 1 else []
+    queries = [OF_QUERIES] if _is_uneven(cells) else []
+    return [
+        "head",
+        "ways",
+        "shots",
+        *protocol,
+        *unlabelled,
+        *seed,
+        "accuracy %",
+        *classes,
+        *queries,
+        "error %",
+    ]
 
 
 def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
@@ -186,8 +205,25 @@ def _has_classes(cells: Sequence[ClassificationSummary]) -> bool:
     return any(half_width_text(cell, "classes", "") for cell in cells)
 
 
+def _is_closed_form(cell: ClassificationSummary) -> bool:
+    """Whether the interval for other images is that of disjoint episodes."""
+    images: Interval = (cell.get("accuracy_intervals") or {}).get("images") or {}
+    return bool(images.get("closed_form"))
+
+
+def _is_uneven(cells: Sequence[ClassificationSummary]) -> bool:
+    """Whether episodes are not balanced, and the share of all right queries is another number."""
+    return any(
+        abs(cast("float", queries["mean"]) - cast("float", cell["accuracy"]["mean"])) > SAME
+        for cell in cells
+        if cell.get("protocol") and (queries := cell.get("query_accuracy"))
+    )
+
+
 def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
-    numbers: list[object] = [cell["ways"], cell["shots"]]
+    numbers: list[object] = [number_text(cell, "ways"), number_text(cell, "shots")]
+    if "protocol" in _left_header(cells):
+        numbers.append(protocol_name(cell.get("protocol")))
     if differently_drawn(cells):
         numbers.append(drawn_text(cell, cells))
     if "seed" in _left_header(cells):
@@ -195,6 +231,8 @@ def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSum
     measured = [percent_interval(cell["accuracy"])]
     if _has_classes(cells):
         measured.append(half_width_text(cell, "classes"))
+    if _is_uneven(cells):
+        measured.append(percent_interval(cell.get("query_accuracy")))
     error = percent(cell["actual_error"]["mean"])
     return [short(head_label(cell)), *map(str, numbers), *measured, error]
 
@@ -213,8 +251,19 @@ def _legend(cells: Sequence[ClassificationSummary]) -> str:
         "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
         f"lowest{fair}",
     }
+    if all(_is_closed_form(cell) for cell in cells):
+        meaning["accuracy, error"] = (
+            f"measured on the queries; ± is the {level_text(cells)} interval of the mean over "
+            "episodes. As no image is in two episodes, it is one for other images of these classes "
+            "too. Other classes would differ by more."
+        )
     if not _has_classes(cells):
         del meaning[OTHER_CLASSES]
+    if _is_uneven(cells):
+        meaning["accuracy, error"] = (
+            f"classes that have queries weigh alike; {meaning['accuracy, error']}"
+        )
+        meaning[OF_QUERIES] = "share of all queries that are right, as papers on such episodes say"
     if level:
         meaning["cov"] = (
             "share of episodes in % whose actual error lay in the estimator's interval: "

@@ -18,6 +18,7 @@ from fewshot.report.wording import (
     head_notes,
     heading_text,
     plain,
+    protocol_name,
 )
 from fewshot.tasks.base import Measure, head_label
 
@@ -125,6 +126,8 @@ def _elsewhere(report: TaskReport, measure: Measure) -> Callable[[Cell], str]:
 
 
 def _text_of(name: str) -> Callable[[Cell], str]:
+    if name == "protocol":
+        return lambda row: protocol_name(row.get(name))
     return lambda row: plain(row.get(name, "-")) or "-"
 
 

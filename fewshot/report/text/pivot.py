@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fewshot.report.aligned import markdown
 from fewshot.report.tasks import report_of
 from fewshot.report.text.csv_cells import csv_cell
-from fewshot.report.wording import UNLABELLED_MARK, display_name, drawn_name, plain
+from fewshot.report.wording import UNLABELLED_MARK, display_name, episodic_name, plain
 from fewshot.results.measures import measure_named
 from fewshot.results.pivot import saw_unlabelled
 from fewshot.results.schema import CellSummary
@@ -202,7 +202,7 @@ def how_made(table: Pivot) -> list[str]:
 def _hashes(cells: Sequence[CellSummary]) -> list[str]:
     """Lines with the hashes of the episodes and features of the cells."""
     lines = []
-    drawn = EPISODIC_KEYS if any(cell.get(key) for cell in cells for key in EPISODIC_KEYS) else ()
+    drawn = [key for key in EPISODIC_KEYS if any(cell.get(key) for cell in cells)]
     for kind, named in (("episodes", ("dataset", "ways", "shots", *drawn, "seed")),
                         ("features", ("dataset", "backbone", "feature"))):  # fmt: skip
         hashes = {
@@ -266,7 +266,7 @@ def _title(key: str, value: Any, seen: Collection[Any] = ()) -> str:
     if key in ("shots", "ways"):
         return counted(value, key[:-1])
     if key in EPISODIC_KEYS:
-        return drawn_name(str(value or ""))
+        return episodic_name(key, value)
     named = key in ("seed", "queries", "prevalence")
     return f"{key} {value}" if named else _marked_name(key, value, seen)
 
@@ -297,7 +297,7 @@ def _title_of(keys: Sequence[str], place: Sequence[Any], seen: Collection[Any] =
 
 def _shown(table: Pivot, row: Sequence[Any]) -> list[str]:
     return [
-        DASH if value is None or (key in EPISODIC_KEYS and not value)
+        DASH if value is None or (key in EPISODIC_KEYS and not value and key != "protocol")
         else plain(_marked_name(key, value, seeing(table)))
         for key, value in zip(table.row_keys, row, strict=True)
     ]  # fmt: skip

@@ -44,7 +44,7 @@ from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, 
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns, unlabelled_facts
+from fewshot.tasks.engine.rows import cell_columns, learns_from, queries_of, unlabelled_facts
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.engine.unlabelled import sees_unlabelled
 
@@ -70,12 +70,12 @@ def evaluate_cell(
     begun = time.perf_counter()
     base = draw_base_episodes(
         bank,
-        episodes.ways,
-        episodes.shots,
+        episodes.nominal_ways,
+        episodes.nominal_shots,
         episodes.mean_queries,
         settings.base_episodes,
         seed,
-        unlabelled_like(episodes),
+        unlabelled_like(episodes, classifier.uses),
     )
     if settings.calibration == "base" and base.episodes is None:
         raise FewshotError(
@@ -108,14 +108,16 @@ def evaluate_cell(
     prediction_table = _prediction_rows(cell, rows, predicted, calibrated, sees)
     summary: ClassificationSummary = {
         **cell,
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         **unlabelled_facts(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
         "head_uses": sorted(classifier.uses),
+        "learns_from": learns_from(episodes, classifier.uses),
         "accuracy": _mean(rows["accuracy"]),
         "accuracy_intervals": _intervals(by_class, episodes),
+        "query_accuracy": _mean(1 - rows["query_error"]),
         "actual_error": _mean(rows["actual_error"]),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(
@@ -126,7 +128,7 @@ def evaluate_cell(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
-    calibrator = fitted_calibrator(bank, name, episodes.shots, wrapped)
+    calibrator = fitted_calibrator(bank, name, episodes.nominal_shots, wrapped)
     tables = {"episodes": rows, "predictions": prediction_table}
     return Result(tables, summary, calibrator)
 
@@ -143,11 +145,17 @@ def _comparisons(predicted: Mapping[str, Predicted], actual: NDArray) -> list[Es
 def _intervals(by_class: NDArray, episodes: EpisodeSet) -> dict[str, Interval]:
     """Intervals of the mean accuracy by population, from errors (E, N).
 
-    A class without queries takes the mean of the others, which leaves the episode's mean as it is.
+    A class without queries takes the mean of the others, which leaves the episode's mean as it is;
+    padding of classes does not count.
     """
     filled = np.where(np.isnan(by_class), np.nanmean(by_class, -1, keepdims=True), by_class)
     intervals = population_intervals(
-        1 - filled, episodes.classes, episodes.labels, episodes.support, episodes.query
+        1 - filled,
+        episodes.classes,
+        episodes.labels,
+        episodes.support,
+        episodes.query,
+        related=episodes.related_classes,
     )
     return cast("dict[str, Interval]", intervals)
 
@@ -162,7 +170,8 @@ def _episode_rows(
     error = np.nanmean(by_class, -1)  # of the classes that have queries
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
-    rows["classes"] = list(names[episodes.classes].tolist())
+    rows["classes"] = [names[classes[classes >= 0]].tolist() for classes in episodes.classes]
+    rows["support"] = episodes.shot_counts.sum(-1)
     rows["queries"] = queries.sum(-1)
     rows["unlabelled"] = episodes.unlabelled_counts
     rows["actual_error"] = error

@@ -55,6 +55,7 @@ class ClassificationSummary(CellSummary):
 
     accuracy: Interval
     accuracy_intervals: NotRequired[dict[str, Interval]]
+    query_accuracy: NotRequired[Interval | None]
     actual_error: Interval
     estimators: dict[str, EstimatorSummary]
     comparisons: NotRequired[list[EstimatorComparison] | None]
@@ -65,6 +66,7 @@ EPISODES = Table(
     "episodes",
     {
         "classes": "list<str>",
+        "support": "int64",
         "queries": "int64",
         "unlabelled": "int64",
         "actual_error": "float64",
@@ -93,6 +95,10 @@ def _accuracy(rows: pd.DataFrame) -> pd.Series:
     return 1 - rows["actual_error"]
 
 
+def _of_queries(rows: pd.DataFrame) -> pd.Series:
+    return 1 - rows["query_error"]
+
+
 def _absolute(rows: pd.DataFrame) -> pd.Series:
     return (rows["predicted_error"] - rows["actual_error"]).abs()
 
@@ -102,6 +108,8 @@ MEASURES = (
     Measure("accuracy", HIGHER, table="episodes", value=_accuracy, columns=("actual_error",)),
     Measure("error", LOWER, table="episodes", columns=("actual_error",),
             value=lambda rows: rows["actual_error"]),
+    Measure("query_accuracy", HIGHER, table="episodes", value=_of_queries,
+            columns=("query_error",)),
     Measure("mae", LOWER, table="predictions", value=_absolute, columns=BOTH_ERRORS,
             of=ESTIMATORS),
     Measure("rmse", LOWER, of=ESTIMATORS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.draws import uniform
+from fewshot.episodes.draws import uniform_of
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
-from fewshot.hardware import available_cores, torch_threads
-from fewshot.heads.base import Query, Support
+from fewshot.hardware import available_cores, single_threaded, torch_threads
+from fewshot.heads.base import NOTHING_MORE, Query, Support
 from fewshot.tasks.engine.context import context_of
 from fewshot.tasks.engine.labelled import labelled_episodes
 
@@ -55,12 +56,47 @@ def load_support(
     uses: frozenset[str] = frozenset(),
 ) -> Support:
     """Support of episodes start..stop, with the context declared in the `uses` of a head."""
-    features, mask = gather(bank, episodes.support[start:stop], device)
+    rows = episodes.support[start:stop]
+    if not uses and rows.shape[2] > 1 and rows.min(initial=0) >= 0:
+        return RowSupport(bank, rows, device)
+    features, mask = gather(bank, rows, device)
     context = context_of(bank, episodes.classes[start:stop], uses, features)
     if "base_episodes" in uses:
         labelled = labelled_episodes(bank, episodes, uses, device)
         context = replace(context, base_episodes=labelled)
     return Support(features, mask, context)
+
+
+class RowSupport(Support):
+    """Complete supports whose shots are read when they are asked for.
+
+    Class means are summed while rows are read, so that a head which needs nothing else, nearest
+    class mean, costs no copy of the shots.
+    """
+
+    _bank: FeatureBank
+    _index: Tensor
+    _device: torch.device
+
+    def __init__(self, bank: FeatureBank, rows: NDArray, device: torch.device) -> None:
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        mask = torch.ones(rows.shape, dtype=torch.bool, device=device)
+        values = {"mask": mask, "context": NOTHING_MORE, "complete": True}
+        for name, value in (values | {"_bank": bank, "_index": index, "_device": device}).items():
+            object.__setattr__(self, name, value)  # the class is frozen
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Shots (E, N, K, D)."""
+        taken = self._bank.take(self._index.view(-1)).to(self._device)
+        return taken.view(*self._index.shape, -1)
+
+    def means(self) -> Tensor:
+        """Class means (E, N, D)."""
+        if "features" in self.__dict__:
+            return super().means()
+        E, N, K = self._index.shape
+        return self._bank.means_of(self._index.view(E * N, K)).to(self._device).view(E, N, -1)
 
 
 def load_queries(
@@ -73,20 +109,76 @@ def load_queries(
 ) -> tuple[Query, Callable[[Tensor], Tensor]]:
     """Queries of episodes start..stop, (E, T, D), and a function that undoes their order.
 
-    A head that sees all queries together gets them in a random order, as they are grouped by class.
-    The function maps what such a head says of them, (E, T, ...), back to that grouping.
+    A head that looks at other rows than the query ("queries" in its `uses`) gets the queries and
+    the unlabelled images beside them together. Of unlabelled images apart from the queries it
+    learns, and from them alone (`Query.learn_from`); where the queries are unlabelled images
+    themselves, or there are no others, from all. The function maps what a head says of the rows,
+    (E, T, ...), to the queries in their grouping by class, (E, N * Q, ...).
     """
     rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
-    if "queries" not in uses:
+    queries, apart = rows.shape[1], False
+    if "queries" in uses and episodes.unlabelled is not None:
+        rows = np.concatenate([rows, episodes.unlabelled[start:stop]], axis=1)
+        apart = episodes.learns_apart
+    numbers, learned = episodes.numbers_of(start, stop), queries if apart else 0
+    query, by_place = load_rows(bank, rows, episodes.seed or 0, numbers, device, uses, learned)
+    return query, lambda values: by_place(values)[:, :queries]
+
+
+def load_rows(
+    bank: FeatureBank,
+    rows: NDArray,
+    seed: int,
+    numbers: int | NDArray,
+    device: torch.device,
+    uses: frozenset[str] = frozenset(),
+    learned: int = 0,
+) -> tuple[Query, Callable[[Tensor], Tensor]]:
+    """Queries with row numbers (E, P), -1 in the padding, and what undoes their order.
+
+    A head that looks at all queries together gets them in a random order, as they are grouped by
+    class; `seed` and the `numbers` of the episodes decide it, see `random_order`. It may learn from
+    the places from `learned` on. The function maps what the head says of them, (E, T, ...), back to
+    the places of the rows, (E, P, ...). Where most of these are padding, as with queries of few
+    classes, T is smaller.
+    """
+    together, total = "queries" in uses, rows.shape[1]
+    width = most_queries(rows)
+    if not together and width == total:
         return Query(*gather(bank, rows, device)), lambda values: values
-    order = random_order(rows.shape, episodes.seed or 0, start)
-    place = torch.from_numpy(order).to(device)
+    order = np.broadcast_to(np.arange(total), rows.shape)
+    if together:
+        order = random_order(rows.shape, seed, numbers)
+    if width < total:
+        last = np.take_along_axis(rows, order, 1) < 0
+        order = np.take_along_axis(order, np.argsort(last, axis=1, kind="stable")[:, :width], 1)
+    place = torch.from_numpy(np.ascontiguousarray(order)).to(device)
 
-    def by_class(values: Tensor) -> Tensor:
+    def by_place(values: Tensor) -> Tensor:
         index = place.view(*place.shape, *[1] * (values.ndim - 2)).expand_as(values)
-        return torch.empty_like(values).scatter_(1, index, values)
+        grouped = values.new_zeros((len(values), total, *values.shape[2:]))
+        return grouped.scatter_(1, index, values)
 
-    return Query(*gather(bank, np.take_along_axis(rows, order, 1), device)), by_class
+    features, mask = gather(bank, np.take_along_axis(rows, order, 1), device)
+    return Query(features, mask, place >= learned if learned else None), by_place
+
+
+def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
+    """Largest number of rows of an episode that a head gets as its queries.
+
+    All queries, and for heads with "queries" in their `uses` the unlabelled images beside them.
+    """
+    apart = episodes.unlabelled if "queries" in uses else None
+    if episodes.query is None:
+        return episodes.ways * episodes.largest_query + (0 if apart is None else apart.shape[1])
+    rows = episodes.query.reshape(len(episodes), -1)
+    return most_queries(rows if apart is None else np.concatenate([rows, apart], axis=1))
+
+
+def most_queries(rows: NDArray) -> int:
+    """Queries of an episode at most, of rows (E, T); T unless less than half of it is filled."""
+    most = int((rows >= 0).sum(-1).max(initial=0))
+    return most if 2 * most < rows.shape[1] else rows.shape[1]
 
 
 def chunks(total: int, bytes_each: int, limit: int) -> list[tuple[int, int]]:
@@ -115,12 +207,12 @@ def map_chunks(
     """
     threads = available_cores() if threads is None else threads
     if device.type != "cpu" or threads == 1 or len(ranges) == 1:
-        with torch_threads(1 if device.type == "cpu" else threads):
+        with single_threaded() if device.type == "cpu" else torch_threads(threads):
             for start, stop in ranges:
                 yield from _within_memory(work, start, stop)
         return
     with (
-        torch_threads(1),
+        single_threaded(),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         yield from pool.map(lambda bounds: work(*bounds), ranges)
@@ -148,7 +240,7 @@ def _within_memory(work: Callable[[int, int], T], start: int, stop: int) -> Iter
     yield from _within_memory(work, middle, stop)
 
 
-def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
+def random_order(shape: tuple[int, int], seed: int, start: int | NDArray) -> NDArray:
     """A permutation of T queries for each of E episodes: (E, T).
 
     Queries are grouped by class in an episode, which a method could exploit unintentionally. The
@@ -157,8 +249,11 @@ def random_order(shape: tuple[int, int], seed: int, start: int) -> NDArray:
     Parameters
     ----------
     shape : (E, T)
-    seed, start : int
-        Seed of the episodes, and number of the first one.
+    seed : int
+        Of the episodes.
+    start : int, or ndarray of shape (E,)
+        Number of the first episode, which the others follow; or the numbers of all.
     """
     episodes, queries = shape
-    return np.argsort(uniform(seed, (ORDER,), start, start + episodes, queries), axis=1)
+    numbers = np.arange(start, start + episodes) if isinstance(start, int) else start
+    return np.argsort(uniform_of(seed, (ORDER,), numbers, queries), axis=1)

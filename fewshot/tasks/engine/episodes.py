@@ -22,8 +22,10 @@ from fewshot.tasks.engine.batches import (
     load_queries,
     load_support,
     map_chunks,
+    query_images,
 )
-from fewshot.tasks.engine.linear_heads import linear_errors_on_all
+from fewshot.tasks.engine.equal_ways import by_group, padded
+from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
     Predicted,
     concatenated,
@@ -61,7 +63,7 @@ def actual_errors(
     ----------
     bank : FeatureBank
     episodes : EpisodeSet
-        E episodes of N classes.
+        E episodes of N classes, or fewer.
     head : Head
         Unfitted; a clone is fitted on the supports of a few episodes at a time.
     device : torch.device
@@ -73,18 +75,17 @@ def actual_errors(
     Returns
     -------
     errors : ndarray of shape (E, N)
-        In [0, 1]; NaN for a class without queries.
+        In [0, 1]; NaN for a class without queries, and in the padding of classes.
     queries : ndarray of shape (E, N)
         Numbers of queries that the errors are shares of.
     """
-    if episodes.query is None and head.is_linear:
-        wrong, queries = linear_errors_on_all(
-            bank, episodes, head, device=device, threads=threads, progress=progress
-        )
-    else:
-        wrong, queries = _gathered(
-            bank, episodes, head, device=device, threads=threads, progress=progress
-        )
+
+    def count(part: EpisodeSet) -> tuple[NDArray, NDArray]:
+        on_all = part.query is None and head.is_linear
+        errors = linear_errors_on_all if on_all else _gathered
+        return errors(bank, part, head, device=device, threads=threads, progress=progress)
+
+    wrong, queries = padded(episodes, count)
     with np.errstate(invalid="ignore"):  # NaN where a class has no query
         return wrong / queries, queries
 
@@ -103,17 +104,26 @@ def _gathered(
     def work(start: int, stop: int) -> tuple[Tensor, Tensor]:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         fitted = head.clone().fit(support)
-        query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
-        answers = by_class(fitted.predict(query)).view(stop - start, ways, -1)
-        mask = by_class(query.mask).view(answers.shape)
-        wrong = (answers != truth) & mask
+        form = fitted.linear() if by_blocks else None
+        if form is not None:
+            rows = episodes.query_rows(start, stop).reshape(stop - start, -1)
+            answers, mask = linear_answers(bank, rows, fitted, form, device)
+        else:
+            query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
+            answers, mask = by_class(fitted.predict(query)), by_class(query.mask)
+        mask = mask.view(stop - start, ways, -1)
+        wrong = (answers.view(mask.shape) != truth) & mask
         return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
 
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
-    images = ways * (episodes.shots + episodes.largest_query)
-    limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    ranges = chunks(len(episodes), images * bank.dim * 4, limit)
+    by_blocks = head.is_linear and device.type == "cpu"
+    shots, queries = ways * episodes.shots, query_images(episodes, head.uses)
+    if by_blocks:  # queries are read a few at a time, their scores are kept
+        ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), SUPPORT_BYTES)
+    else:
+        limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
+        ranges = chunks(len(episodes), 4 * (shots + queries) * bank.dim, limit)
     wrong, count = [], []
     for chunk in map_chunks(work, ranges, device, threads):
         wrong.append(chunk[0])
@@ -173,9 +183,17 @@ def predicted_errors(
     applicable = {n: estimator for n, estimator in estimators.items() if n not in lacking}
     predictions = {name: no_prediction(len(episodes), lacking[name]) for name in lacking}
     if applicable:
-        predictions |= _predicted(
-            bank, episodes, head, applicable, device=device, threads=threads, progress=progress
-        )
+
+        def predict(part: EpisodeSet) -> dict[str, Predicted]:
+            return _predicted(
+                bank, part, head, applicable, device=device, threads=threads, progress=progress
+            )
+
+        pieces, place = by_group(episodes, predict)
+        predictions |= {
+            name: concatenated([piece[name] for piece in pieces]).reordered(place)
+            for name in applicable
+        }
     return {name: predictions[name] for name in estimators}
 
 

@@ -80,9 +80,10 @@ class EpisodicTask(Task):
         heads, numbers, seeds = evaluation.heads, evaluation.shots, evaluation.seeds
         sampling = evaluation.sampling
         count = sampling.count if sampling.replay is None else len(sampling.replay)
+        each = "all disjoint episodes" if isinstance(count, str) else counted(count, "episode")
         cells = counted(len(heads) * len(numbers) * len(seeds), "cell")
         return (
-            f"{cells} of {counted(count, 'episode')}: {counted(len(heads), 'head')}, "
+            f"{cells} of {each}: {counted(len(heads), 'head')}, "
             f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}.\n"
             f"Features: {super().estimate(evaluation)}"
         )
@@ -90,7 +91,7 @@ class EpisodicTask(Task):
     def run(self, evaluation: Evaluation) -> TaskOutput:
         """Evaluate every head on the episodes of every number of shots and seed."""
         from fewshot.tasks.engine.context import check_uses
-        from fewshot.tasks.engine.least_shots import left_out
+        from fewshot.tasks.engine.least_shots import left_out, unequally_few
 
         for name, head in evaluation.heads:
             self.check_head(name, head)
@@ -100,10 +101,12 @@ class EpisodicTask(Task):
         for name, head in evaluation.heads:
             check_uses(bank, name, head.uses)
         self.check(evaluation, bank)
+        drawn_sets = evaluation.episodes(bank)
+        omitted += unequally_few(evaluation.heads, [episodes for _, episodes in drawn_sets])
         evaluation.notices.left_out(omitted)
         jobs: list[Job] = [
             (episodes, (name, head), seed)
-            for seed, episodes in evaluation.episodes(bank)
+            for seed, episodes in drawn_sets
             for name, head in evaluation.heads
             if head.least_shots <= episodes.fewest_shots
         ]
@@ -135,7 +138,7 @@ def evaluate_missing(
     earlier = store.find(keys)
     if store.policy == "never":
         expect_complete(
-            f"{head} with {counted(episodes.shots, 'shot')}"
+            f"{head} with {counted(episodes.nominal_shots, 'shot')}"
             for key, (episodes, (head, _), _) in zip(keys, jobs, strict=True)
             if key not in earlier
         )
@@ -192,7 +195,10 @@ def _computed(
 
 
 class Drawn(Protocol):
-    """Episodes of features, or whatever a task draws in their place."""
+    """Episodes of features, or whatever a task draws in their place.
+
+    Of episodes of varying ways or shots, ``nominal`` are those that they are named by.
+    """
 
     @property
     def ways(self) -> int:
@@ -214,10 +220,11 @@ def failure_of(drawn: Drawn, head: tuple[str, AnyHead], seed: int, error: Except
     """What the summary of a run says of a cell that failed."""
     defect = not isinstance(error, FewshotError)
     text = " ".join(f"{type(error).__name__}: {error}".split()) if defect else str(error)
+    ways, shots = getattr(drawn, "nominal", None) or (drawn.ways, drawn.shots)
     return {
         "head": head[0],
-        "ways": drawn.ways,
-        "shots": drawn.shots,
+        "ways": ways,
+        "shots": shots,
         "seed": seed,
         "variant": head[1].variant(),
         "error": text,

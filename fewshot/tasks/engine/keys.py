@@ -41,6 +41,8 @@ class HasParameters(Protocol):
 CELL_VERSION = 2
 # Of the formulas for more than `EXACT_WAYS` ways.
 MANY_WAYS_VERSION = 2
+# Of what heads learn from in episodes with unlabelled images.
+LEARNING_VERSION = 2
 
 
 def cell_key(
@@ -77,6 +79,12 @@ def cell_key(
         causes["base_episodes"] = LABELLED_VERSION
     if episodes.ways > EXACT_WAYS:  # before, estimators had one method for all ways
         causes["many_ways"] = MANY_WAYS_VERSION
+    if episodes.protocol:  # it stands in every row, and not in the hash of the episodes
+        causes["protocol"] = episodes.protocol
+    if "queries" in classifier.uses and episodes.has_unlabelled:
+        # Before, such heads learned from the queries even where unlabelled images were apart from
+        # them, and never from strangers.
+        causes["learns_from"] = LEARNING_VERSION
     if task.version > 1:
         causes["task_version"] = task.version
     kind: type = type(task)

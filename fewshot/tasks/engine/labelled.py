@@ -59,9 +59,10 @@ def labelled_episodes(
 ) -> LabelledEpisodes | None:
     """Labelled episodes of base classes like the judged ones; None if base classes are too few.
 
-    They have the ways and the typical shots of `judged`, or as many as the base classes have images
-    for, and a few queries of every class. Where a head uses moments of base classes, these come
-    from other base classes than those of the episode, so that they tell as much as of novel ones.
+    They have the nominal ways of `judged` and the harmonic mean of its shots, or as many as the
+    base classes have images for, and a few queries of every class. Where a head uses moments of
+    base classes, these come from other base classes than those of the episode, so that they tell as
+    much as of novel ones.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def labelled_episodes(
     with _DRAWING:  # threads share what is chosen on the episodes, and so the object
         return _labelled_episodes(
             bank,
-            judged.ways,
-            judged.typical_shots,
+            judged.nominal_ways,
+            judged.harmonic_shots,
             judged.seed or 0,
             uses - {"base_episodes"},
             device,

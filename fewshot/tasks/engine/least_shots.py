@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Head
 from fewshot.results.schema import LeftOut
@@ -44,4 +45,25 @@ def left_out(heads: Sequence[tuple[str, Head]], shots: Sequence[int]) -> list[Le
             if (least := head.least_shots) > each:
                 reason = f"needs {counted(least, 'shot')} of every class"
                 combinations.append({"head": name, "shots": each, "reason": reason})
+    return combinations
+
+
+def unequally_few(heads: Sequence[tuple[str, Head]], drawn: Sequence[EpisodeSet]) -> list[LeftOut]:
+    """Combinations that only some classes of unequal shots have too few for, as in `left_out`.
+
+    Raises
+    ------
+    FewshotError
+        All heads need more than some class has, in every set.
+    """
+    fewest = max((episodes.fewest_shots for episodes in drawn), default=0)
+    check_least_shots(heads, fewest)
+    combinations: list[LeftOut] = []
+    for episodes in drawn:
+        for name, head in heads:
+            if episodes.fewest_shots < head.least_shots <= episodes.nominal_shots:
+                needs = counted(head.least_shots, "shot")
+                reason = f"needs {needs} of every class; some have {episodes.fewest_shots}"
+                entry: LeftOut = {"head": name, "shots": episodes.nominal_shots, "reason": reason}
+                combinations += [] if entry in combinations else [entry]
     return combinations

@@ -1,7 +1,8 @@
-"""Errors of linear heads on all queries, with each class read once for many episodes."""
+"""Errors of linear heads: weights and biases are multiplied with rows as they are read."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.features.bank import FeatureBank
-from fewshot.heads.base import Head, check_scores
+from fewshot.heads.base import Head, LinearForm, check_scores
+from fewshot.heads.solvers.products import narrow_products
 from fewshot.tasks.engine.batches import (
     QUERY_BYTES,
     chunks,
@@ -23,6 +25,54 @@ from fewshot.tasks.engine.batches import (
 WEIGHT_BYTES = 256 << 20
 # Bytes of the scores of one class in several episodes; they should fit into a CPU cache.
 SCORE_BYTES = 8 << 20
+# Bytes of queries read at a time: they are multiplied while they lie in the second-level cache of a
+# core.
+BLOCK_BYTES = 3 << 18
+
+
+def linear_answers(
+    bank: FeatureBank, rows: NDArray, head: Head, form: LinearForm, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Answers of a fitted linear head to queries that are read a few episodes at a time.
+
+    Parameters
+    ----------
+    bank : FeatureBank
+    rows : ndarray of shape (E, T), int64
+        Row numbers of queries, -1 in the padding.
+    head : Head
+        For its name in messages.
+    form : LinearForm
+        Its weights (E, N, D) and biases (E, N).
+    device : torch.device
+
+    Returns
+    -------
+    answers : Tensor of shape (E, T), int64
+        The way with the largest score.
+    mask : Tensor of shape (E, T), bool
+        False in the padding.
+
+    Raises
+    ------
+    FewshotError
+        A largest score is NaN or infinite.
+    """
+    weights = form.weights.mT
+    scores = weights.new_empty((*rows.shape, weights.shape[2]))
+    index = torch.from_numpy(np.ascontiguousarray(rows))
+    mask = (index >= 0).to(device)
+    if not bool(mask.all()):
+        index = index.clamp_min(0)
+    for first, last in chunks(len(rows), rows.shape[1] * bank.dim * 4, BLOCK_BYTES):
+        most = BLOCK_BYTES if last - first == 1 else sys.maxsize
+        for begin, end in chunks(rows.shape[1], bank.dim * 4, most):
+            features = bank.take(index[first:last, begin:end].reshape(-1)).to(device)
+            features = features.view(last - first, -1, bank.dim)
+            narrow_products(features, weights[first:last], scores[first:last, begin:end])
+    best, answers = scores.add_(form.biases[:, None]).max(-1)
+    check_scores(head, best, mask)
+    return answers, mask
 
 
 def linear_errors_on_all(

@@ -36,6 +36,13 @@ class Predicted:
     bands: NDArray
     seconds: float
 
+    def reordered(self, place: NDArray) -> Predicted:
+        """The same with the episode at each position `place` (E,) of these."""
+        if np.array_equal(place, np.arange(len(place))):
+            return self
+        arrays = ("error", "lower", "upper", "reasons", "bands")
+        return replace(self, **{name: getattr(self, name)[place] for name in arrays})
+
     def reserved(self, reservations: NDArray) -> Predicted:
         """The same with further reservations (E,), str or None, where there is a prediction."""
         reasons = self.reasons.copy()

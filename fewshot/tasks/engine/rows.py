@@ -9,12 +9,15 @@ import pandas as pd
 
 from fewshot.datasets.part_names import NOVEL
 from fewshot.episodes.episode_set import EpisodeSet
-from fewshot.episodes.unlabelled_sampling import EQUAL
+from fewshot.episodes.unlabelled_sampling import EQUAL, QUERIES
 from fewshot.features.bank import FeatureBank
 from fewshot.heads.base import Head
 from fewshot.results.result import Result, check_rows
 from fewshot.results.schema import BankColumns, CellColumns, CellSummary, UnlabelledFacts
 from fewshot.tasks.base import Task
+
+UNLABELLED = "unlabelled"
+QUERIES_AND_STRANGERS = "queries and strangers"
 
 
 def bank_columns(bank: FeatureBank) -> BankColumns:
@@ -31,6 +34,7 @@ class EpisodicColumns(CellColumns):
     """Columns that identify a cell of an episodic task."""
 
     unlabelled_images: str
+    protocol: str
 
 
 def cell_columns(
@@ -43,11 +47,23 @@ def cell_columns(
         **bank_columns(bank),
         "head": name,
         "variant": classifier.variant(),
-        "ways": episodes.ways,
-        "shots": episodes.shots,
+        "ways": episodes.nominal_ways,
+        "shots": episodes.nominal_shots,
         "seed": seed,
         "unlabelled_images": unlabelled_text(unlabelled_facts(episodes)),
+        "protocol": episodes.protocol,
     }
+
+
+def queries_of(episodes: EpisodeSet) -> int | str:
+    """Queries per class, ``all``, or of uneven episodes those of all classes, ``75 in all``."""
+    if episodes.query is None:
+        return "all"
+    counts = episodes.query_counts
+    if counts.min() == counts.max():
+        return int(counts.max())
+    fewest, most = int(counts.sum(-1).min()), int(counts.sum(-1).max())
+    return f"{most} in all" if fewest == most else f"{fewest} to {most} in all"
 
 
 def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
@@ -64,8 +80,34 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
         }
     number = None
     if episodes.has_unlabelled:
-        number = round(float(episodes.unlabelled_counts.mean()) / episodes.ways)
+        number = round(float(episodes.unlabelled_counts.mean() / episodes.way_counts.mean()))
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
+
+
+def ranges_of(episodes: EpisodeSet) -> dict[str, list[int]]:
+    """Smallest and largest ways of an episode and shots of a class, of those that vary."""
+    numbers = {
+        "ways_range": episodes.way_counts,
+        "shots_range": episodes.shot_counts[episodes.classes >= 0],
+    }
+    pairs = {name: [int(values.min()), int(values.max())] for name, values in numbers.items()}
+    return {name: pair for name, pair in pairs.items() if pair[0] < pair[1]}
+
+
+def learns_from(episodes: EpisodeSet, uses: frozenset[str]) -> str | None:
+    """Which images without labels a head that uses `uses` learns from.
+
+    Returns
+    -------
+    str or None
+        "queries" (transductive), "queries and strangers", "unlabelled" (semi-supervised: images
+        apart from the queries); None of a head that looks at no image beside the shots.
+    """
+    if "queries" not in uses:
+        return None
+    if episodes.learns_apart:
+        return UNLABELLED
+    return QUERIES if episodes.unlabelled is None else QUERIES_AND_STRANGERS
 
 
 def unlabelled_text(facts: UnlabelledFacts) -> str:
@@ -104,12 +146,14 @@ def completed(
     """
     columns = cell_columns(task.name, bank, episodes, head, seed)
     facts = {
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         **unlabelled_facts(episodes),
+        **ranges_of(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": head[1].get_params(),
         "head_uses": sorted(head[1].uses),
+        "learns_from": learns_from(episodes, head[1].uses),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
     }
     identity = {name: value for name, value in columns.items() if name in task.identity}

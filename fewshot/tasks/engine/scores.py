@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from fewshot.tasks.engine.batches import (
     load_queries,
     load_support,
     map_chunks,
+    query_images,
 )
+from fewshot.tasks.engine.equal_ways import joined
 from fewshot.tasks.engine.settings import Settings
 
 OnScores = Callable[[Tensor, Tensor], Tensor]
@@ -36,7 +38,8 @@ def map_scores(
         Unfitted; a clone is fitted on the supports of each chunk.
     function : callable
         From scores (E, N, Q, N) of the queries of each class, under each class, and their mask
-        (E, N, Q), False in the padding, to a tensor (E, ...).
+        (E, N, Q), False in the padding, to a tensor (E, ...). Episodes of varying ways come in
+        groups of equal ways.
     settings : Settings
         Device, threads and progress.
 
@@ -45,6 +48,16 @@ def map_scores(
     FewshotError
         A largest score is NaN or infinite.
     """
+
+    def mapped(part: EpisodeSet) -> Iterator[Tensor]:
+        return _mapped(bank, part, head, function, settings)
+
+    return torch.cat(list(joined(episodes, mapped)))
+
+
+def _mapped(
+    bank: FeatureBank, episodes: EpisodeSet, head: Head, function: OnScores, settings: Settings
+) -> Iterator[Tensor]:
     ways, device = episodes.ways, settings.device
 
     def work(start: int, stop: int) -> Tensor:
@@ -56,12 +69,10 @@ def map_scores(
         scores = by_class(scores).view(stop - start, ways, -1, ways)
         return function(scores, by_class(query.mask).view(scores.shape[:3])).cpu()
 
-    images = ways * (episodes.shots + episodes.largest_query)
+    images = ways * episodes.shots + query_images(episodes, head.uses)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
-    pieces = []
     ranges = chunks(len(episodes), images * (bank.dim + ways) * 4, limit)
     for piece in map_chunks(work, ranges, device, settings.threads):
-        pieces.append(piece)
+        yield piece
         if settings.progress:
             settings.progress(len(piece))
-    return torch.cat(pieces)

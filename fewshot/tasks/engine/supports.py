@@ -18,6 +18,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.engine.equal_ways import joined
 
 
 def map_supports(
@@ -31,6 +32,20 @@ def map_supports(
 ) -> Iterator[Tensor]:
     """``function(support, fitted head)`` of a few episodes at a time, in order, on the CPU."""
 
+    def mapped(part: EpisodeSet) -> Iterator[Tensor]:
+        return _mapped(bank, part, head, function, device, threads)
+
+    return joined(episodes, mapped)
+
+
+def _mapped(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    function: OnEpisodes,
+    device: torch.device,
+    threads: int | None,
+) -> Iterator[Tensor]:
     def work(start: int, stop: int) -> Tensor:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         return function(support, head.clone().fit(support)).cpu()

@@ -27,6 +27,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.engine.equal_ways import joined
 from fewshot.tasks.engine.predicted import (
     Predicted,
     concatenated,
@@ -131,6 +132,20 @@ def map_unlabelled(
 ) -> Iterator[Tensor]:
     """``function(support, fitted head, unlabelled)`` of a few episodes at a time, on the CPU."""
 
+    def mapped(part: EpisodeSet) -> Iterator[Tensor]:
+        return _mapped(bank, part, head, function, device, threads)
+
+    return joined(episodes, mapped)
+
+
+def _mapped(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: Head,
+    function: OnUnlabelled,
+    device: torch.device,
+    threads: int | None,
+) -> Iterator[Tensor]:
     def work(start: int, stop: int) -> Tensor:
         support = load_support(bank, episodes, start, stop, device, head.uses)
         unlabelled = load_unlabelled(bank, episodes, start, stop, device)

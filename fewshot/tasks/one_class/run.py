@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fewshot.exceptions import FewshotError, expect
 from fewshot.features.bank import FeatureBank
 from fewshot.features.data_warnings import data_warnings
+from fewshot.features.two_sets import expect_single
 from fewshot.paths import card
 from fewshot.results.result import Result
 from fewshot.results.schema import LeftOut
@@ -102,6 +103,7 @@ def one_class_inputs(evaluation: Evaluation) -> OneClassInputs:
             tasks_of(bank, settings, seed, _taxonomy(bank))
 
     bank, encode = _named_bank(source, evaluation, check)
+    expect_single(bank, "task=one_class")
     bank = judged_part(bank, part)
     names, absent = name_vectors(source.settings, settings, bank, judged_classes(bank), encode)
     say_left_out(absent)

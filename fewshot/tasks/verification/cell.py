@@ -22,7 +22,7 @@ from fewshot.statistics.populations import population_intervals
 from fewshot.tasks.base import EPISODIC_KEYS, columns_of, head_label
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.least_shots import check_least_shots
-from fewshot.tasks.engine.rows import cell_columns
+from fewshot.tasks.engine.rows import cell_columns, queries_of
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.verification.schema import (
     MEASURES,
@@ -82,7 +82,7 @@ def evaluate_verification(
     intervals = {name: _intervals(getattr(measures, name), episodes) for name in MEASURES}
     summary: VerificationSummary = {
         **cell,
-        "queries": episodes.queries,
+        "queries": queries_of(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": classifier.get_params(),
@@ -98,6 +98,8 @@ def evaluate_verification(
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
+    if not episodes.equal_ways:
+        summary["rows"] = int(episodes.way_counts.sum())
     return Result({TARGETS.name: _rows(cell, bank, episodes, measures)}, summary)
 
 
@@ -153,9 +155,16 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
 def _by_target(rows: pd.DataFrame, episodes: EpisodeSet) -> dict[str, NDArray]:
     """Arrays (E, N) of each measure, by name."""
     return {
-        measure: rows[measure].to_numpy(float).reshape(episodes.classes.shape)
+        measure: _of_targets(rows[measure].to_numpy(float), episodes.classes)
         for measure in MEASURES
     }
+
+
+def _of_targets(values: NDArray, classes: NDArray) -> NDArray:
+    """Values of all targets in order as an array (E, N), NaN in the padding of classes."""
+    arranged = np.full(classes.shape, np.nan)
+    arranged[classes >= 0] = values
+    return arranged
 
 
 def _prevalence(measures: VerificationMeasures) -> float:
@@ -176,7 +185,7 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> Intervals | None:
     if not usable.any():
         return None
     values, defined = values[usable], defined[usable]
-    mean = np.nanmean(values, -1, keepdims=True)
+    mean = np.nanmean(values, -1, keepdims=True)  # the padding of classes does not count
     query = None if episodes.query is None else episodes.query[usable]
     intervals = population_intervals(
         np.where(defined, values, mean),
@@ -185,6 +194,7 @@ def _intervals(values: NDArray, episodes: EpisodeSet) -> Intervals | None:
         episodes.support[usable],
         query,
         impostors=True,
+        related=episodes.related_classes,
     )
     return cast("Intervals", intervals)
 
@@ -193,10 +203,11 @@ def _rows(
     cell: CellColumns, bank: FeatureBank, episodes: EpisodeSet, measures: VerificationMeasures
 ) -> pd.DataFrame:
     """Data frame with a row per episode and target."""
-    E, N = episodes.classes.shape
+    real = episodes.classes >= 0
     names = np.array(bank.classnames, dtype=object)
-    rows = pd.DataFrame({"episode": np.repeat(np.arange(E), N)}).assign(**cell)
-    rows["target"] = names[episodes.classes].reshape(-1)
+    numbers = np.repeat(np.arange(len(episodes)), episodes.way_counts)
+    rows = pd.DataFrame({"episode": numbers}).assign(**cell)
+    rows["target"] = names[episodes.classes[real]]
     for name, values in measures._asdict().items():
-        rows[name] = values.reshape(-1)
+        rows[name] = values[real]
     return rows[list(columns_of(TARGETS, EPISODIC_KEYS))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from fewshot.results.schema import CellSummary, Interval
@@ -25,6 +27,7 @@ class VerificationSummary(CellSummary):
 
     prevalence: float
     targets: int
+    rows: NotRequired[int]  # of episodes of varying ways
     auroc: Intervals | None
     average_precision: Intervals | None
     fpr95: Intervals | None
@@ -42,4 +45,5 @@ TARGETS = Table(
         **dict.fromkeys(MEASURES, "float64"),
     },
     per_episode="ways",
+    total="rows",
 )

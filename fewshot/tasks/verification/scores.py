@@ -23,6 +23,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.engine.equal_ways import padded
 
 # Bytes that sorting needs per score, about ten integers.
 ORDER_BYTES = 80
@@ -57,15 +58,32 @@ def verification_measures(
 ) -> VerificationMeasures:
     """Ranking measures with each class as target: its queries against those of the others.
 
-    A few episodes at a time, and no more queries of one than `QUERY_BYTES` hold.
+    A few episodes at a time, and no more queries of one than `QUERY_BYTES` hold. Padding of classes
+    has no measure.
 
     Raises
     ------
     FewshotError
         The head cannot verify, or its scores are not finite.
     """
+    verifier(*head)
+
+    def measure(part: EpisodeSet) -> VerificationMeasures:
+        return _measured(bank, part, head, device, threads, progress)
+
+    return VerificationMeasures(*padded(episodes, measure))
+
+
+def _measured(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    head: tuple[str, Head],
+    device: torch.device,
+    threads: int | None,
+    progress: Callable[[int], object] | None,
+) -> VerificationMeasures:
+    """Ranking measures of episodes of equal ways."""
     name, classifier = head
-    verifier(name, classifier)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
 
     def work(start: int, stop: int) -> tuple[Tensor, ...]:

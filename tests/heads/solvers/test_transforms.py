@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
-from fewshot.heads.base import Context, Support
+from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.solvers.transforms import (
     centre_of,
+    centred,
     check_power,
+    check_query_center,
     power_transform,
     unit_length,
 )
@@ -58,3 +60,62 @@ def test_exponents(power):
     check_power(None, "base", "head.x")
     with pytest.raises(FewshotError, match=r"head\.x\.center: expected none or support together"):
         check_power(0.5, "base", "head.x")
+
+
+def episode(base_mean=None):
+    """Unequal shots and queries, one of each episode set apart and one that is not there."""
+    rng = torch.Generator().manual_seed(1)
+    shots = torch.randn(2, 3, 4, 5, generator=rng, dtype=torch.float64)
+    mask = torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[:, 1, 2:] = False
+    queries = torch.randn(2, 6, 5, generator=rng, dtype=torch.float64) + 1
+    there, learn = torch.ones(2, 6, dtype=torch.bool), torch.ones(2, 6, dtype=torch.bool)
+    there[0, 5] = learn[:, 2] = False
+    context = Context(base_mean=base_mean)
+    return Support.of(shots, mask, context), Query.of(queries, there, learn)
+
+
+@pytest.mark.parametrize("center", ["base", "support", "all", "each"])
+def test_centring_with_queries(center):
+    base = torch.arange(5.0)
+    support, query = episode(base)
+    shots, queries = centred(support, query, center, "head.x")
+    for e in range(2):
+        points = [support.features[e, n][support.mask[e, n]] for n in range(3)]
+        means = torch.stack([shot.mean(0) for shot in points]).mean(0)
+        learned = query.features[e][query.learning_mask[e]]
+        together = torch.cat([*points, learned]).mean(0)
+        of_shots = {"base": base, "support": means, "all": together, "each": means}[center]
+        of_queries = learned.mean(0) if center == "each" else of_shots
+        for n in range(3):
+            moved = points[n] - of_shots
+            expected = moved / moved.norm(dim=-1, keepdim=True)
+            torch.testing.assert_close(shots.features[e, n][support.mask[e, n]], expected)
+        moved = query.features[e] - of_queries
+        torch.testing.assert_close(queries.features[e], moved / moved.norm(dim=-1, keepdim=True))
+    assert not bool(shots.features[~support.mask].any())
+    assert torch.equal(queries.learning_mask, query.learning_mask)
+
+
+def test_without_queries_the_shots_are_the_centre():
+    support, query = episode()
+    nothing = Query.of(query.features, None, torch.zeros(2, 6, dtype=torch.bool))
+    expected = centred(support, query, "support", "head.x")[1].features
+    torch.testing.assert_close(centred(support, nothing, "each", "head.x")[1].features, expected)
+    assert bool(centred(support, nothing, "all", "head.x")[1].features.isfinite().all())
+    empty = Query.of(query.features[:, :0])
+    assert centred(support, empty, "all", "head.x")[1].features.shape == (2, 0, 5)
+
+
+def test_without_a_centre_features_stay_as_they_are():
+    support, query = episode()
+    assert centred(support, query, "none", "head.x") == (support, query)
+
+
+def test_centres_that_are_refused():
+    support, _ = episode()
+    with pytest.raises(FewshotError, match=r"head\.x\.center: expected one of .* got 'bases'"):
+        check_query_center("bases", support, "head.x")
+    with pytest.raises(FewshotError, match=r"head\.x\.center: expected base classes .*=support"):
+        check_query_center("base", support, "head.x")
+    check_query_center("base", episode(torch.zeros(5))[0], "head.x")

@@ -28,6 +28,7 @@ NAMES = {
     "task": "classification", "dataset": "photos", "part": "novel", "backbone": "net",
     "feature": "pooled", "head": "ncm", "variant": "", "ways": 3, "shots": 2, "seed": 0,
     "unlabelled_images": "",
+    "protocol": "",
 }  # fmt: skip
 EPISODES = 12
 
@@ -42,7 +43,9 @@ def write_run(folder, images, **changes):
     error = rng.random(EPISODES)
     episodes = pd.DataFrame({"episode": np.arange(EPISODES)}).assign(**NAMES, actual_error=error)
     episodes["classes"] = [[names[c] for c in episode] for episode in drawn.classes]
-    episodes = episodes.assign(queries=9, unlabelled=0, accuracy=1 - error, query_error=error)
+    episodes = episodes.assign(
+        queries=9, unlabelled=0, support=5, accuracy=1 - error, query_error=error
+    )
     said = {"predicted_error": error * 0.5, "lower": np.nan, "upper": np.nan, "reason": None}
     guesses = episodes.assign(estimator="loo", calibration="none", sees_unlabelled=False, **said)
     row = {"defined": EPISODES, "mae": float(error.mean() / 2), "sees_queries": False}

@@ -1,12 +1,17 @@
 """Chunks of episodes: in order, and halved when they exceed the memory of a device."""
 
+import numpy as np
 import pytest
 import torch
 
+from fewshot.episodes import EpisodeSet, sample_episodes
 from fewshot.exceptions import FewshotError
+from fewshot.features import make_bank
 from fewshot.hardware import episodes_device
-from fewshot.tasks.engine.batches import map_chunks
+from fewshot.heads import Support
+from fewshot.tasks.engine.batches import RowSupport, gather, load_support, map_chunks
 
+CPU = torch.device("cpu")
 CUDA = torch.device("cuda")  # never touched: the work of these tests is counting
 
 
@@ -40,3 +45,33 @@ def test_heads_go_to_a_device_with_float64():
     assert episodes_device(torch.device("mps")) == torch.device("cpu")
     for name in ("cpu", "cuda:1"):
         assert episodes_device(torch.device(name)) == torch.device(name)
+
+
+@pytest.mark.parametrize("normalize", ["none", "l2"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_means_of_shots_that_are_not_read_yet(dtype: type, normalize: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 10)
+    bank = make_bank(rng.normal(size=(60, 9)).astype(dtype), labels, normalize=normalize)
+    episodes = sample_episodes(labels, 3, 4, 2, 5)
+    support = load_support(bank, episodes, 1, 4, CPU)
+    assert isinstance(support, RowSupport)
+    means = support.means()
+    assert "features" not in vars(support)
+    plain = Support(*gather(bank, episodes.support[1:4], CPU))
+    torch.testing.assert_close(means, plain.means())
+    assert torch.equal(support.features, plain.features)
+    assert torch.equal(support.counts, plain.counts)
+    assert torch.equal(support[1:].deviations(), plain[1:].deviations())
+
+
+def test_shots_of_unequal_number_are_read_at_once() -> None:
+    labels = np.repeat(np.arange(4), 8)
+    bank = make_bank(np.ones((32, 3), dtype=np.float32), labels)
+    drawn = sample_episodes(labels, 2, 3, 2, 2)
+    fewer = drawn.support.copy()
+    fewer[:, 0, 2] = -1
+    episodes = EpisodeSet(drawn.classes, fewer, drawn.query, labels)
+    support = load_support(bank, episodes, 0, 2, CPU)
+    assert type(support) is Support
+    assert support.counts.tolist() == [[2.0, 3.0], [2.0, 3.0]]

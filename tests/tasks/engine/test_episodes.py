@@ -5,11 +5,11 @@ import pytest
 import torch
 from sklearn.neighbors import NearestCentroid
 
-from fewshot.episodes import sample_episodes
+from fewshot.episodes import sample_episodes, sample_imbalanced_episodes
 from fewshot.estimators import estimators
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
-from fewshot.heads import heads
+from fewshot.heads import Query, Support, heads
 from fewshot.heads.ncm import NCM
 from fewshot.tasks.engine import batches
 from fewshot.tasks.engine import episodes as judging
@@ -166,3 +166,21 @@ def test_scores_that_are_no_numbers_are_an_error_and_no_class(name, queries, val
         monkeypatch.setattr(kind, "scores", lambda self, query: scores(self, query) + value)
     with pytest.raises(FewshotError, match=rf"^head={kind.__name__}: expected finite scores"):
         judging.actual_errors(bank, drawn, head, device=CPU, threads=1)
+
+
+@pytest.mark.parametrize("block", [1, 3000, 1 << 20])
+def test_queries_read_a_few_at_a_time_have_the_same_answers(monkeypatch, block):
+    """Blocks of parts of an episode, of some episodes and of all; with padding."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(6), 12)
+    bank = make_bank(rng.normal(size=(72, 8)).astype(np.float32), labels)
+    drawn = sample_imbalanced_episodes(labels, 3, 2, 12, 9)
+    monkeypatch.setattr(linear_all, "BLOCK_BYTES", block)
+    errors, counts = judging.actual_errors(bank, drawn, NCM(), device=CPU)
+    features = torch.from_numpy(bank.features)
+    fitted = NCM().fit(Support.of(features[drawn.support]))
+    rows = drawn.query.reshape(9, -1)
+    answers = fitted.predict(Query.of(features[rows.clip(0)])).view(9, 3, -1).numpy()
+    wrong = (answers != np.arange(3)[:, None]) & (drawn.query >= 0)
+    np.testing.assert_array_equal(counts, (drawn.query >= 0).sum(-1))
+    np.testing.assert_array_equal(np.nan_to_num(errors * counts), wrong.sum(-1))

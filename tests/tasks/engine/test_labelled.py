@@ -170,11 +170,11 @@ def test_more_ways_and_shots_than_base_classes_have():
     assert {tuple(support.features.shape[1:3]) for support, _, _ in folded} == {(12, 11)}
 
 
-def test_typical_shots_are_the_harmonic_mean():
+def test_harmonic_shots_are_the_harmonic_mean():
     judged = novel(bank_of())
     unequal = judged.support.copy()
     unequal[:, ::2, 1:] = -1
-    assert replace(judged, support=unequal).typical_shots == round(2 / (1 / 3 + 1 / 1))
+    assert replace(judged, support=unequal).harmonic_shots == round(2 / (1 / 3 + 1 / 1))
 
 
 def test_fewer_images_than_shots():

@@ -17,7 +17,7 @@ from fewshot.heads.zero_shot import ZeroShot
 from fewshot.statistics.paired import compare_on_episodes
 from fewshot.tasks.engine import linear_heads as linear_all
 from fewshot.tasks.engine.episodes import actual_errors, predicted_errors
-from fewshot.tasks.engine.least_shots import left_out
+from fewshot.tasks.engine.least_shots import left_out, unequally_few
 
 CPU = torch.device("cpu")
 LABELS = np.repeat(np.arange(9), [9, 14, 20, 12, 16, 11, 9, 13, 10])
@@ -156,3 +156,19 @@ def test_only_heads_that_read_names_need_no_shot():
     needless = {name for name, head in made.items() if head.least_shots == 0}
     assert "zero_shot" in needless
     assert all("text" in made[name].uses for name in needless)
+
+
+class Pairs(NCM):
+    """A head that needs two shots of every class."""
+
+    least_shots = 2
+
+
+def test_heads_that_need_more_shots_than_some_class_has():
+    labels = np.repeat(np.arange(6), 30)
+    unequal = sample_episodes(labels, 5, 5, 3, 4, shots_imbalance=0.8)
+    entries = unequally_few([("ncm", NCM()), ("pairs", Pairs())], [unequal])
+    reason = "needs 2 shots of every class; some have 1"
+    assert entries == [{"head": "pairs", "shots": 5, "reason": reason}]
+    with pytest.raises(FewshotError, match="expected 2 or more for head=pairs, got 1"):
+        unequally_few([("pairs", Pairs())], [unequal])

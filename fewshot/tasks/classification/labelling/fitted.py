@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fewshot.heads.base import Head, Query, Support, check_scores
 from fewshot.heads.fitted_linear import FittedLinear, portable
+from fewshot.heads.semi_supervised import learning_from
 from fewshot.tasks.classification.labelling.prediction_sets import (
     PredictionSets,
     fit_prediction_sets,
@@ -26,7 +27,7 @@ class FittedClassifier:
     ----------
     classnames : tuple of N str
     head : Head
-        Fitted on one support (E = 1).
+        Fitted on one support (E = 1); `SemiSupervised` if it learned from unlabelled images.
     probabilities : Probabilities
     sets : PredictionSets
     strangers : Strangers
@@ -66,7 +67,11 @@ class FittedClassifier:
 
 
 def fit_classifier(
-    support: Support, head: Head, classnames: Sequence[str], error: float | None = None
+    support: Support,
+    head: Head,
+    classnames: Sequence[str],
+    error: float | None = None,
+    unlabelled: Tensor | None = None,
 ) -> FittedClassifier:
     """Fit a head on all labelled images, and what turns its scores into probabilities.
 
@@ -79,9 +84,12 @@ def fit_classifier(
     classnames : sequence of N str
     error : float in [0, 1], optional
         Predicted share of wrong labels among new images.
+    unlabelled : Tensor of shape (U, D), optional
+        Images without labels, from which a transductive head then learns in place of those that it
+        classifies; other heads have no use for them.
     """
     with torch.inference_mode():
-        fitted = head.clone().fit(support)
+        fitted = learning_from(head.clone(), unlabelled).fit(support)
         probabilities = fit_probabilities(support, fitted, error)
         kept = portable(fitted)
         return FittedClassifier(

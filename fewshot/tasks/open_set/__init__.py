@@ -1,0 +1,1 @@
+"""Open-set classification: queries of the classes of an episode, and of others."""
