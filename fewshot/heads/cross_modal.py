@@ -55,9 +55,9 @@ class CrossModal(Head):
         As how many shots of its class a text vector counts. "balanced", as in the paper: as all
         shots of the class together, and at no shots as one. "spread": as K_c / a, rounded, for the
         K_c shots of a class, with the weight a of class means in `SSText`, where a shot disturbs
-        the scores a quarter as much as the text does: about 10 sqrt(K) with CLIP, at most 100. "auto":
-        "balanced" for the probe, which starts from the text, and "spread" for other heads, most of
-        which would be below zero-shot if text counted as little as images.
+        the scores a quarter as much as the text does: about 10 sqrt(K) with CLIP, at most 100.
+        "auto": "balanced" for the probe, which starts from the text, and "spread" for others, which
+        mostly would be below zero-shot if text counted as little as images.
     learning_rate : float >= 0
         Of AdamW; for the probe alone. The authors take the better of 0.001 and 0.0001 on validation
         images.
