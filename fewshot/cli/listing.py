@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from fewshot.cli.arguments import Parser
 from fewshot.exceptions import FewshotError, UnknownNameError
-from fewshot.paths import card, options
+from fewshot.paths import card, options, resource_dir
 from fewshot.registry import Registry
 from fewshot.sweeps.ready import ready_sweeps
 
@@ -141,6 +143,18 @@ def _datasets() -> dict[str, Facts]:
     return rows | _plugged(kinds)
 
 
+def _episodes() -> dict[str, Facts]:
+    """Settings of every sampler, with the first sentence of its file as summary."""
+    rows = {}
+    for name, settings in options("episodes").items():
+        text = (resource_dir("conf") / "episodes" / f"{name}.yaml").read_text(encoding="utf-8")
+        lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+        about = " ".join(line.removeprefix("#").strip() for line in lines)
+        sentence = re.split(r"[.:;] ", re.sub(r" \([^)]*\)", "", about))[0]
+        rows[name] = {"summary": sentence.rstrip("."), **settings}
+    return rows
+
+
 def _registered(registry: Registry) -> dict[str, Facts]:
     """Facts of registered names; entry points that cannot be used are named on stderr."""
     own = [registry[name] for name in registry if registry[name].package is None]
@@ -218,6 +232,7 @@ def _loggers() -> dict[str, Facts]:
 KINDS: dict[str, Callable[[], dict[str, Facts]]] = {
     "backbones": _backbones,
     "datasets": _datasets,
+    "episodes": _episodes,
     "heads": _heads,
     "tasks": _tasks,
     "estimators": _estimators,

@@ -68,8 +68,8 @@ Usage
   fewshot extract [SETTING=VALUE ...]    features only; --dry-run says how long it takes
   fewshot bank list|show|verify|export|gc   features on disk
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
-  fewshot list KIND [PATTERN]            backbones, datasets, heads, estimators,
-                                         sweeps or loggers
+  fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
+                                         tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version

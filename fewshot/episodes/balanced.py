@@ -116,9 +116,8 @@ def sample_episodes(
     _check_parameters(ways, shots, queries, episodes, seed, min_images)
     check_imbalance(shots_imbalance, shots)
     nominal = (ways, shots) if shots_imbalance else None
-    counts = np.full((episodes, ways), shots)
+    mean_shots = shots
     if nominal:
-        counts = unequal_shots(shots, shots_imbalance, episodes, ways, seed, stream)
         shots = largest_shots_of(shots, ways, shots_imbalance)
         if largest_shots is not None:
             largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
@@ -127,7 +126,8 @@ def sample_episodes(
     index, tests = indices(labels, subset)
     if tests is None:
         room = Room.of(sampling, shots, queries, largest_shots)
-        large = _large_enough(pool, index, room, queries, classnames, min_images)
+        uneven = nominal is not None
+        large = _large_enough(pool, index, room, queries, classnames, min_images, uneven)
     else:
         room = Room.of_shots(sampling, shots, largest_shots)
         large = _large_enough_apart(pool, index, tests, room, queries, classnames, min_images)
@@ -138,6 +138,9 @@ def sample_episodes(
         "Lower episodes.ways or give more classes.",
     )
     check_memory(episodes, ways, _images_taken(shots, queries, tests) + room.unlabelled)
+    counts = np.full((episodes, ways), shots)
+    if nominal:
+        counts = unequal_shots(mean_shots, shots_imbalance, episodes, ways, seed, stream)
     size = np.full(episodes, len(large))
     draws = uniform(seed, (stream, CLASSES), 0, episodes, ways).T
     chosen = large[sample_without_replacement(draws, size).T]
@@ -327,7 +330,9 @@ def _large_enough(
     queries: int | str,
     classnames: Sequence[str] | None,
     min_images: str,
+    uneven: bool,
 ) -> NDArray:
+    """Classes with enough images; `uneven` shots are those of the class with most."""
     shots, each = room.shots, room.labelled + room.unlabelled
     size = np.zeros(max(len(index.size), int(pool.max(initial=-1)) + 1), dtype=np.int64)
     size[: len(index.size)] = index.size
@@ -344,9 +349,14 @@ def _large_enough(
     if room.unlabelled:
         asked += f" + {room.unlabelled} unlabelled images"
         settings = "episodes.unlabelled, episodes.shots or episodes.queries"
+    if uneven:
+        asked = f"(the most of a class) + {asked}"
+        settings = f"episodes.shots_imbalance, {settings}"
+    else:
+        asked = f"+ {asked}"
     raise FewshotError(
         "episodes",
-        f"class {name} has {size[first]} images; {shots} shots + {asked} need {each}{others}",
+        f"class {name} has {size[first]} images; {shots} shots {asked} need {each}{others}",
         f"Lower {settings}, or set episodes.min_images=drop.",
     )
 

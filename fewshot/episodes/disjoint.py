@@ -24,7 +24,7 @@ def sample_disjoint_episodes(
     labels: ArrayLike,
     ways: int = 5,
     shots: int = 5,
-    queries: int = 15,
+    queries: int | str = 15,
     episodes: int | str = ALL,
     seed: int = 0,
     *,
@@ -81,7 +81,7 @@ def sample_disjoint_episodes(
     >>> len(drawn), len(np.unique(drawn.support)) == drawn.support.size
     (6, True)
     """
-    if queries == ALL or isinstance(queries, str):
+    if isinstance(queries, str):
         raise FewshotError(
             "episodes.queries",
             f"expected a number of queries per class with disjoint episodes, got {queries!r}",

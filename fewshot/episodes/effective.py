@@ -144,10 +144,10 @@ def sample_effective_episodes(
         index = ClassIndex.of(tests, len(index.size))
         reserved = Reserved.none(supports.classes)
     room = index.size[supports.classes] - reserved.counts
-    room = np.where(_present(fewest, most, *room.shape, seed), room, 0)
+    room = np.where(_present(fewest, most, episodes, supports.ways, seed), room, 0)
     total = np.minimum(queries_total, room.sum(1, keepdims=True))
     counts = _counts(query_shares, room, total, alpha, seed)
-    check_memory(*counts.shape, int(counts.max()))
+    check_memory(episodes, supports.ways, int(counts.max()))
     return replace(
         supports,
         support=supports.support[..., :shots],
@@ -159,7 +159,7 @@ def sample_effective_episodes(
 
 def _range(k_eff: int | Sequence[int]) -> tuple[int, int]:
     """Smallest and largest number of classes with queries."""
-    ends = list(k_eff) if isinstance(k_eff, list | tuple) else [k_eff]
+    ends: list[Any] = list(k_eff) if isinstance(k_eff, list | tuple) else [k_eff]
     for number in ends:
         expect_positive_int("episodes.k_eff", number)
     expect(
@@ -203,7 +203,7 @@ def _counts(shares: str, room: NDArray, total: NDArray, alpha: float, seed: int)
         return counts
     weights = (room > 0).astype(np.float64)
     if shares == DIRICHLET:
-        weights *= dirichlet(seed, *room.shape, alpha, (0, SHARES))
+        weights *= dirichlet(seed, len(room), room.shape[1], alpha, (0, SHARES))
     return apportioned(weights / weights.sum(1, keepdims=True), total, room)
 
 

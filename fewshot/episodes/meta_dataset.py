@@ -183,6 +183,7 @@ def sample_meta_dataset(
     pools = _Pools([pool], uniform=True)
     if taxonomy is not None:
         pools = _Pools.of(taxonomy, pool, names, identifiers, rules)
+    check_memory(episodes, rules.min_ways, LEAST_IMAGES)  # before each is composed
     drawn = [
         _composition(pools, index.size, rules, episode_generator(seed, (STREAM, COMPOSITION), e))
         for e in range(episodes)

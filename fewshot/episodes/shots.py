@@ -25,7 +25,7 @@ def check_imbalance(imbalance: float, shots: int) -> None:
         imbalance < 1,
         SETTING,
         f"expected a number in [0, 1), got {imbalance}",
-        "(largest - smallest) / (largest + smallest) shots: 0.8 for 1 to 9 of them.",
+        "It is (largest - smallest) / (largest + smallest) shots, 0.8 for 1 to 9 of them.",
     )
     if imbalance > 0 and shots < 2:
         raise FewshotError(

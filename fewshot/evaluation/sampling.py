@@ -202,6 +202,14 @@ def draw_episodes(
         f"expected 0 with the sampler {sampler}, got {uneven}",
         f"Take one of {', '.join(UNEQUAL)}.",
     )
+    if sampler == DISJOINT:
+        expect_single(bank, "the sampler disjoint")
+        expect(ways is not None, "episodes.ways", "expected a number, got none")
+        return sample_disjoint_episodes(
+            bank.labels, ways or 0, shots, queries, episodes, seed,
+            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+        )  # fmt: skip
+    episodes = int(episodes)
     if sampler == "effective":
         if ways is not None:
             expect_single(bank, "the sampler effective and a number of ways")
@@ -210,18 +218,12 @@ def draw_episodes(
             sampling.query_shares, sampling.alpha, subset=bank.subset,
             queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
         )  # fmt: skip
-    if sampler == DISJOINT:
-        expect_single(bank, "the sampler disjoint")
-        expect(ways is not None, "episodes.ways", "expected a number, got none")
-        return sample_disjoint_episodes(
-            bank.labels, ways or 0, shots, queries, episodes, seed,
-            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
-        )  # fmt: skip
     if sampler == META_DATASET:
+        expect_single(bank, "the sampler meta_dataset")
         _are_queries(sampling.unlabelled)
         del pool["largest_shots"]
         return sample_meta_dataset(
-            bank.labels, int(episodes), seed, sampling.meta_dataset, _taxonomy(sampling, bank),
+            bank.labels, episodes, seed, sampling.meta_dataset, _taxonomy(sampling, bank),
             identifiers=bank.identifiers, unlabelled=sampling.unlabelled, **pool,
         )  # fmt: skip
     pool["unlabelled"] = sampling.unlabelled

@@ -276,7 +276,10 @@ def text_share(shots: Shots, support: Support, text_shots: int | TextShots) -> T
     """Share (E, 1, 1) of all text vectors together in the mean loss."""
     if text_shots in ("auto", "balanced"):
         return shots.share.new_full((len(shots.text), 1, 1), 0.5)
-    number = copies_by_spread(support)[:, :1, None] if text_shots == "spread" else text_shots
+    if isinstance(text_shots, str):
+        number = copies_by_spread(support)[:, :1, None].to(shots.share)
+    else:
+        number = shots.share.new_tensor(text_shots)
     of_text = number * shots.text.shape[1]
     return of_text / (shots.targets.sum((1, 2))[:, None, None] + of_text)
 

@@ -46,7 +46,7 @@ class GDA(LinearHead):
     from their class means. P is the estimate of the inverse covariance of Kubokawa and
     Srivastava, "Estimation of the Precision Matrix of a Singular Wishart Distribution", JMVA
     2008. ``(n - 1) S`` is a product of n deviations, so that P m is found by Woodbury's identity
-    in O(n^2 D) without a D x D matrix.
+    in O(n^2 D) where n < D, else the D x D matrix is inverted.
 
     Features of unit length are assumed, as in the paper; for others the two terms scale
     differently.
@@ -165,12 +165,24 @@ def gda_form(support: Support) -> Form:
     there = ridge > rounding
     ridge = torch.where(there, ridge, 1.0)[:, None, None]
     apart = means - centre
-    inner = deviations @ deviations.mT
-    inner.diagonal(dim1=-2, dim2=-1).add_(ridge[..., 0])
-    coefficients = torch.cholesky_solve(deviations @ apart.mT, torch.linalg.cholesky(inner))
-    weights = (apart - coefficients.mT @ deviations) * (there[:, None, None] * D / ridge)
+    weights = ridge_solve(deviations, ridge[..., 0], apart) * (there[:, None, None] * D)
     biases = -(weights * (means + centre)).sum(-1) / 2
     return weights, biases
+
+
+def ridge_solve(rows: Tensor, ridge: Tensor, right: Tensor) -> Tensor:
+    """``(rows' rows + ridge I)^-1 right`` of rows (E, n, D), ridge (E, 1), right (E, N, D).
+
+    By Woodbury's identity where there are fewer rows than dimensions.
+    """
+    if rows.shape[1] > rows.shape[2]:
+        inner = rows.mT @ rows
+        inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
+        return torch.cholesky_solve(right.mT, torch.linalg.cholesky(inner)).mT
+    inner = rows @ rows.mT
+    inner.diagonal(dim1=-2, dim2=-1).add_(ridge)
+    coefficients = torch.cholesky_solve(rows @ right.mT, torch.linalg.cholesky(inner))
+    return (right - coefficients.mT @ rows) / ridge[..., None]
 
 
 def _search(support: Support, text: Tensor) -> Tensor:

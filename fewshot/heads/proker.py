@@ -52,7 +52,8 @@ class ProKeR(Head):
         mean of the shots). "search", the default, goes through 5 values of beta from 0.5 to 8 and 6
         of lambda from 0.01 to 3, the authors' ranges, on the shots alone: each shot is scored by
         the fit without it, in closed form, and mistakes, among equals the cross-entropy, decide.
-        Where no class has two shots, and in episodes of more than 2,048 shots, "imagenet".
+        Where fewer than half of the classes have two shots, and in episodes of more than 2,048
+        shots, "imagenet".
     preset : {"none", "paper"}
         "paper": "imagenet" for both.
 
@@ -191,8 +192,10 @@ def settings(
     known = {"beta": beta, "lmbda": lmbda}
     start = {name: known_values(name, value, support) for name, value in known.items()}
     searched = [name for name, value in known.items() if value == "search"]
-    judged = support.mask & (support.counts > 1)[..., None]
-    worth = judged.flatten(1).any(-1) & (problem.mask.sum(-1) <= MOST_SEARCHED)
+    several = support.counts > 1
+    judged = support.mask & several[..., None]
+    # Shots of few classes alone would choose what favours these classes.
+    worth = (2 * several.sum(-1) >= several.shape[1]) & (problem.mask.sum(-1) <= MOST_SEARCHED)
     if not searched or not bool(worth.any()):
         return start["beta"], start["lmbda"]
     grids = {

@@ -24,6 +24,7 @@ SETTING = "head.proto_lp"
 STILL = 1e-5  # of features of unit length: an episode whose prototypes move less is done
 Prior = Literal["uniform", "support", "none"]
 Center = Literal["none", "support", "all", "each"]
+Laplacian = Literal["prototypes", "samples"]
 
 
 class ProtoLP(Head):
@@ -65,6 +66,11 @@ class ProtoLP(Head):
     prior : {"uniform", "support", "none"}
         Shares of the classes among the queries: the same for all, those among the shots (both a
         query prior), or unknown, where Z and the propagated labels are not balanced.
+    laplacian : {"prototypes", "samples"}
+        What varies little: labels of prototypes, ``I - W``; or labels of samples, as in anchor
+        graph regularization (Liu, He and Chang, ICML 2010), ``Z'Z - Z'Z L^-1 Z'Z``. The authors'
+        program has the first with the settings above, and the second in a file of its own, with
+        smoothness 0.05, mixture 0.7, 50 steps and no power.
     """
 
     tags = HeadTags(tolerance=1e-6, check_with={"steps": 10})
@@ -80,6 +86,7 @@ class ProtoLP(Head):
         mixture: float = 0.6,
         steps: int = 100,
         prior: Prior = "uniform",
+        laplacian: Laplacian = "prototypes",
     ) -> None:
         self.power = power
         self.dimensions = dimensions
@@ -90,6 +97,7 @@ class ProtoLP(Head):
         self.mixture = mixture
         self.steps = steps
         self.prior = prior
+        self.laplacian = laplacian
 
     @property
     def uses(self) -> frozenset[str]:
@@ -113,7 +121,7 @@ class ProtoLP(Head):
         of_labels = _Balanced(mask, counts, self.prior)
         for _ in range(self.steps):
             shares = of_shares(self._logits(features, means))
-            labels = of_labels(log_labels(shares, counts.double(), self.smoothness))
+            labels = of_labels(log_labels(shares, counts.double(), self.smoothness, self.laplacian))
             mixed = (self.mixture * labels + (1 - self.mixture) * shares).to(features.dtype)
             step = self.rate * (mixed_means(sums, counts, features, mixed) - means)
             moving = step.abs().amax((1, 2), keepdim=True) > STILL
@@ -155,6 +163,7 @@ class ProtoLP(Head):
         expect_number(f"{SETTING}.mixture", self.mixture, 0, 1)
         expect_repeats(f"{SETTING}.steps", self.steps, minimum=0)
         expect_choice(f"{SETTING}.prior", self.prior, get_args(Prior))
+        expect_choice(f"{SETTING}.laplacian", self.laplacian, get_args(Laplacian))
 
 
 class _Balanced:
@@ -175,7 +184,9 @@ class _Balanced:
         return transport_plan(logits, self.potentials, self.mask)
 
 
-def log_labels(shares: Tensor, counts: Tensor, smoothness: float) -> Tensor:
+def log_labels(
+    shares: Tensor, counts: Tensor, smoothness: float, laplacian: Laplacian = "prototypes"
+) -> Tensor:
     """Logarithms (E, N, T) of the labels that queries get from those of the prototypes.
 
     Parameters
@@ -186,15 +197,19 @@ def log_labels(shares: Tensor, counts: Tensor, smoothness: float) -> Tensor:
         Shots of every class.
     smoothness : float
         gamma.
+    laplacian : {"prototypes", "samples"}
     """
     common = shares @ shares.mT + torch.diag_embed(counts)  # Z'Z with the shots
-    length = (shares.sum(-1) + counts).sqrt()
-    graph = torch.diag_embed(torch.ones_like(counts)) - common / (
-        length[..., None] * length[:, None]
-    )
+    mass = shares.sum(-1) + counts
+    if laplacian == "prototypes":
+        length = mass.sqrt()
+        joint = common / (length[..., None] * length[:, None])
+        graph = torch.diag_embed(torch.ones_like(counts)) - joint
+    else:
+        graph = common - common / mass[:, None] @ common
     of_shots = torch.diag_embed(counts)
     labels = torch.linalg.solve(of_shots + smoothness * graph, of_shots)
-    # Not negative: the matrix that is inverted has no positive number beside its diagonal.
+    # Not negative for prototypes: what is inverted has no positive number beside its diagonal.
     return (labels.mT @ shares).clamp_min(torch.finfo(shares.dtype).tiny).log()
 
 

@@ -44,9 +44,11 @@ class StatA(Head):
 
     Parameters
     ----------
-    alpha : float > 0
+    alpha : float > 0, or None
         Images that the text of a class counts as; 1 in the paper, under which a few wrong answers
-        are enough to move a class to the images of another where zero-shot answers are often wrong.
+        are enough to move a class to the images of another. None: as many as a class has on
+        average, T over the number of classes that the zero-shot probabilities speak of,
+        ``1 / sum_c pi_c^2`` with pi their mean.
     laplacian : float >= 0
         Weight of the agreement of neighbours, times the authors'.
     temper : float > 0
@@ -64,7 +66,7 @@ class StatA(Head):
 
     def __init__(
         self,
-        alpha: float = 10.0,
+        alpha: float | None = None,
         laplacian: float = 1.0,
         temper: float = 100.0,
         soft: bool = False,
@@ -129,10 +131,14 @@ class StatA(Head):
             best = shares.argmax(-1, keepdim=True)
             counted = torch.zeros_like(shares).scatter_(2, best, 1.0)
         count = (counted * episodes.learnable).sum(1) + episodes.labels.sum(1)
-        return (count / (self.alpha + count))[..., None]
+        alpha: float | Tensor = (episodes.number / episodes.effective_classes)[..., 0]
+        if self.alpha is not None:
+            alpha = self.alpha
+        return (count / (alpha + count))[..., None]
 
     def _check_parameters(self) -> None:
-        expect_number("head.stata.alpha", self.alpha, 0, above=True)
+        if self.alpha is not None:
+            expect_number("head.stata.alpha", self.alpha, 0, above=True)
         expect_number("head.stata.laplacian", self.laplacian, 0)
         expect_number("head.stata.temper", self.temper, 0, above=True)
         expect_bool("head.stata.soft", self.soft)

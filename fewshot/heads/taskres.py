@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import LinearForm, LinearHead, Support
+from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.training import (
     Parameters,
     Shots,
@@ -18,6 +19,8 @@ from fewshot.heads.solvers.training import (
     train,
 )
 from fewshot.heads.tags import HeadTags
+
+PAPER = {"learning_rate": 2e-3}
 
 
 class TaskRes(LinearHead):
@@ -39,9 +42,12 @@ class TaskRes(LinearHead):
         Scale of the residual that is added to the text vectors; the paper's default (it takes 1 for
         Flowers).
     learning_rate : float >= 0
-        Of Adam, the authors'; falls to 0 along a cosine.
+        Of Adam; falls to 0 along a cosine. The default is the authors' for ImageNet; their 0.002 of
+        the other data sets learns a single shot of many classes by heart.
     steps : int >= 0
         Steps of Adam, each on all shots; the authors' 100 epochs up to 4 shots (200 beyond).
+    preset : {"none", "paper"}
+        "paper" sets ``learning_rate=0.002``.
 
     Notes
     -----
@@ -56,10 +62,17 @@ class TaskRes(LinearHead):
 
     tags = HeadTags(scale_invariant=True)
 
-    def __init__(self, alpha: float = 0.5, learning_rate: float = 2e-3, steps: int = 100) -> None:
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        learning_rate: float = 2e-4,
+        steps: int = 100,
+        preset: Preset = "none",
+    ) -> None:
         self.alpha = alpha
         self.learning_rate = learning_rate
         self.steps = steps
+        self.preset = preset
 
     @property
     def uses(self) -> frozenset[str]:
@@ -72,13 +85,14 @@ class TaskRes(LinearHead):
         expect_number("head.taskres.alpha", self.alpha, 0)
         expect_number("head.taskres.learning_rate", self.learning_rate, 0)
         expect_repeats("head.taskres.steps", self.steps, minimum=0)
+        rate = with_preset(self, PAPER, "head.taskres").learning_rate
         shots = shots_of(support, "taskres")
 
         def gradient(parameters: Parameters) -> Parameters:
             return {"residual": residual_gradient(parameters["residual"], shots, self.alpha)}
 
         start = {"residual": torch.zeros_like(shots.text)}
-        learned = train(gradient, start, steps=self.steps, learning_rate=self.learning_rate)
+        learned = train(gradient, start, steps=self.steps, learning_rate=rate)
         self.weights_ = classifier(learned["residual"], shots, self.alpha)
         self.biases_ = self.weights_.new_zeros(self.weights_.shape[:2])
         return self

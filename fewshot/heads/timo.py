@@ -11,14 +11,13 @@ from torch.nn.functional import normalize
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
 from fewshot.heads.gda import gda_form
-from fewshot.heads.solvers.selection import first_within_error, folds, loss_of
+from fewshot.heads.solvers.selection import cautious, folds, mistakes_of
 from fewshot.heads.solvers.transforms import SHORTEST
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
 # The authors' values, from zero-shot classification to discriminant analysis alone.
 ALPHAS = tuple(10.0**power for power in range(4, -5, -1))
-MOST_TEXT = ALPHAS[0]
 
 
 class TIMO(LinearHead):
@@ -40,10 +39,10 @@ class TIMO(LinearHead):
     ----------
     alpha : float > 0, or "search"
         Weight of the zero-shot cosines. The authors search 10^-4, 10^-3, ..., 10^4 on validation
-        images. "search" goes through the same nine values on the shots only: of those whose
+        images. "search" goes through the same nine values on the shots only: the largest whose
         mistakes, on the j-th shot of every class by a fit without them, are within one standard
-        error of the fewest, the largest. Where no class has two shots, alpha = 10^4, their value
-        nearest to zero-shot classification.
+        error of the fewest, as `fewshot.heads.solvers.selection.cautious` has it. Where no class
+        has two shots, alpha = 10^4, their value nearest to zero-shot classification.
 
     Attributes
     ----------
@@ -97,15 +96,13 @@ def with_texts(support: Support, text: Tensor) -> Support:
 def _search(support: Support, text: Tensor) -> Tensor:
     """The largest of ALPHAS that the held-out shots of an episode speak for: (E,)."""
     known = support.mask & (support.counts > 1)[..., None]
-    shots, scale = support.features.flatten(1, 2), support.context.logit_scale
+    shots = support.features.flatten(1, 2)
     analysis = torch.zeros(*known.shape, known.shape[1], dtype=shots.dtype, device=shots.device)
     for rest, held in folds(support, support.mask.shape[-1]):
         form = gda_form(with_texts(rest, text))
         scores = linear_scores(shots, *form).unflatten(1, held.shape[1:])
         analysis = torch.where(held[..., None], scores, analysis)
     cosines = (shots @ text.mT).unflatten(1, known.shape[1:])
-    losses = [loss_of(scale * (cosines + analysis / alpha), known) for alpha in ALPHAS]
+    wrong = torch.stack([mistakes_of(cosines + analysis / alpha).flatten(1) for alpha in ALPHAS])
     values = torch.tensor(ALPHAS, dtype=shots.dtype, device=shots.device)
-    held = known.sum((1, 2))
-    best = values[first_within_error(torch.stack(losses), held)]
-    return best.where(held > 0, MOST_TEXT)
+    return values[cautious(wrong.to(shots.dtype), known.flatten(1))]

@@ -21,7 +21,8 @@ from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
-PAPER = {"anchor": 0.0}
+PAPER = {"anchor": 0.0, "text_weight": None}
+FEWEST = 1e-9  # images that a variance is divided by, where there is none
 CONFIDENT = 8  # queries of every class that its mean begins with
 
 
@@ -32,18 +33,21 @@ class TransCLIP(Head):
     With unit-length features x, zero-shot probabilities y_t and the class Gaussians ``N(m_c, S)``,
     S diagonal, the assignments z of the queries minimise, in the authors' program,
 
-        -1/50 sum_t z_t . log p_t - 1/6 sum_tu w_tu z_t . z_u + sum_t (z_t . log z_t - l z_t . log y_t)
+        sum_t (z_t . log z_t - l z_t . log y_t - z_t . log p_t / 50) - 1/6 sum_tu w_tu z_t . z_u
 
-    with the z of shots being their labels; w_tu is the cosine of u, one of the three nearest
-    queries of t, with t. In turns, `steps` times: five updates of all z at once,
-    ``z_t = softmax(l log y_t + log p_t / 50 + 1/6 sum_u (w_tu + w_ut) z_u)``; means of queries
-    weighted by z, and of shots, brought to unit length; the variances around them.
+    with p_tc the density of class c, and the labels of the shots as their z; w_tu is the cosine of
+    t and u where u is one of the three nearest queries of t, else 0. In turns, `steps` times: five
+    updates of all z at once,
+    ``z_t = softmax(l log y_t + log p_t / 50 + 1/6 sum_u (w_tu + w_ut) z_u)``; the means of the
+    queries, weighted by z, and of the shots, brought to unit length; the variances around them.
     O(T^2 D) for the neighbours, of which blocks are held, and O(steps T N D).
 
     Parameters
     ----------
     anchor : float >= 0
-        Images that the text counts as in the mean of its class; see `text_anchors`. Not in the
+        How far the text counts in the mean of its class: as ``anchor (N / M - 1)`` images at
+        `text_anchors`, with M the number of classes that the zero-shot probabilities speak of,
+        ``1 / sum_c pi_c^2`` with pi their mean; nothing where they speak of all alike. Not in the
         paper, which is 0: there a class that no query is of takes the queries of others, so that
         with few classes among the queries most answers are wrong.
     shot_weight : float >= 0, or None
@@ -52,13 +56,13 @@ class TransCLIP(Head):
         as a query.
     text_weight : float >= 0, or None
         l, the weight of the zero-shot probabilities. None: 1 without shots and 1/2 with them, as in
-        the paper.
+        the paper; 1/2 costs where class names know more than a shot.
     laplacian : float >= 0
         Weight of the agreement of neighbours, times the authors'.
     steps : int >= 1
         Updates of the Gaussians; 10 as the authors have it.
     preset : {"none", "paper"}
-        "paper": ``anchor=0``.
+        "paper": ``anchor=0`` and ``text_weight=None``.
     """
 
     tags = HeadTags(scale_invariant=True)
@@ -67,7 +71,7 @@ class TransCLIP(Head):
         self,
         anchor: float = 1.0,
         shot_weight: float | None = None,
-        text_weight: float | None = None,
+        text_weight: float | None = 1.0,
         laplacian: float = 1.0,
         steps: int = 10,
         preset: Preset = "none",
@@ -107,8 +111,8 @@ class TransCLIP(Head):
         text_weight, shots = self.text_weight, episodes.shots.shape[1]
         if text_weight is None:
             text_weight = 0.5 if shots else 1.0
-        points, anchors, labels = episodes.points, text_anchors(episodes), self._weighted(episodes)
-        shares = episodes.zero_shot.exp()
+        points, labels, shares = episodes.points, self._weighted(episodes), episodes.zero_shot.exp()
+        anchors, images = text_anchors(episodes), self._images_of_text(episodes)
         means = self._first_means(episodes, anchors)
         variances = torch.full_like(means[:, :1], 1 / means.shape[2])
         for step in range(self.steps + 1):
@@ -118,11 +122,11 @@ class TransCLIP(Head):
                 break
             shares = logits.softmax(-1)
             weights = torch.cat([shares * episodes.learnable, labels], 1)
-            means = unit_length(weights.mT @ points + self.anchor * anchors)
+            means = unit_length(weights.mT @ points + images * anchors)
             total = squared_deviations(points, weights, means)
-            total = total + self.anchor * (anchors - means).square()
-            number = weights.sum((1, 2)) + self.anchor * anchors.shape[1]
-            variances = usable_variances(total.sum(1) / number[:, None].clamp_min(1e-9))[:, None]
+            total = total + images * (anchors - means).square()
+            number = weights.sum((1, 2), keepdim=True) + images * anchors.shape[1]
+            variances = usable_variances(total.sum(1, keepdim=True) / number.clamp_min(FEWEST))
         return logits
 
     def _weighted(self, episodes: AnchoredEpisodes) -> Tensor:
@@ -132,11 +136,16 @@ class TransCLIP(Head):
         shots = episodes.labels.sum((1, 2), keepdim=True).clamp_min(1)
         return episodes.labels * (self.shot_weight * TEMPER * episodes.number / shots)
 
+    def _images_of_text(self, episodes: AnchoredEpisodes) -> Tensor:
+        """How many images the text of a class counts as: (E, 1, 1)."""
+        return self.anchor * (episodes.text.shape[1] / episodes.effective_classes - 1)
+
     def _first_means(self, episodes: AnchoredEpisodes, anchors: Tensor) -> Tensor:
-        """Of shots and anchors; of confident queries where there are neither."""
-        if self.anchor == 0 and not episodes.shots.shape[1]:
-            return unit_length(confident_sums(episodes))
-        return unit_length(episodes.labels.mT @ episodes.shots + self.anchor * anchors)
+        """Of the shots; without any, of the confident queries, or the anchors."""
+        if episodes.shots.shape[1]:
+            images = self._images_of_text(episodes)
+            return unit_length(episodes.labels.mT @ episodes.shots + images * anchors)
+        return anchors if self.anchor > 0 else unit_length(confident_sums(episodes))
 
     def _check_parameters(self) -> None:
         expect_number("head.transclip.anchor", self.anchor, 0)

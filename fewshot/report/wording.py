@@ -485,7 +485,14 @@ def any_partly_missing(cells: Iterable[ClassificationSummary]) -> bool:
 
 
 def _setting_text(cell: Cell) -> str:
-    return f"{cell['ways']}-way {cell['shots']}-shot"
+    return f"{number_text(cell, 'ways')}-way {number_text(cell, 'shots')}-shot"
+
+
+def number_text(cell: Cell, key: str) -> str:
+    """The ways or shots of a cell; ``5-50`` where they vary."""
+    facts: Mapping[str, Any] = cell
+    smallest, largest = facts.get(f"{key}_range") or (facts[key], facts[key])
+    return f"{facts[key]}" if smallest == largest else f"{smallest}-{largest}"
 
 
 def backbone_name(cell: Cell, features: Mapping[str, set[str]]) -> str:

@@ -67,6 +67,8 @@ class CellSummary(CellColumns, UnlabelledFacts):
     """
 
     protocol: NotRequired[str]
+    ways_range: NotRequired[list[int]]  # smallest and largest, where they vary
+    shots_range: NotRequired[list[int]]
     episodes: NotRequired[int]
     queries: NotRequired[Any]
     normalize: NotRequired[str | None]

@@ -52,23 +52,24 @@ def image_variance(
     whole = np.broadcast_to(whole, per_query.shape)
     whole = whole - _class_means(whole, classes, len(size))
     per_query = whole.copy() if impostors else per_query / ways
-    query_role = _Role(per_query, query, classes, labels, len(size))
+    role = _Role if _equally_often(support, classes) else _UnequalRole
+    query_role = role(per_query, query, classes, labels, len(size))
     if query_role.in_every_episode(with_class):
         return None
     # An image in an episode excludes others: its effect is larger than the observed one by this
     # factor, and its effect as a shot on its own class appears in the queries with reversed sign.
     free = np.where(present, size - used, 1)
     whole += per_query * (query_role.images_per_episode / free)[classes]
-    support_role = _Role(whole, support, classes, labels, len(size))
+    support_role = role(whole, support, classes, labels, len(size))
     of_shot = (
         support_role.images_per_episode
         * (size - 1)
         / np.where(present, size - support_role.images_per_episode, 1)
     )
     of_query = query_role.images_per_episode * (size - 1) / free
-    influence = _products(support_role, support_role, with_class) * of_shot**2
-    influence += _products(query_role, query_role, with_class) * of_query**2
-    influence += 2 * _products(support_role, query_role, with_class) * of_shot * of_query
+    influence = support_role.products(support_role, with_class) * of_shot**2
+    influence += query_role.products(query_role, with_class) * of_query**2
+    influence += 2 * support_role.products(query_role, with_class) * of_shot * of_query
     share = with_class / len(classes)
     return float(np.sum(share**2 * influence / np.maximum(size - 1, 1)))
 
@@ -93,25 +94,75 @@ class _Role:
         possible = with_class[self.labels[used]]
         return bool(np.all(self.times[used] == possible) and np.any(possible > 1))
 
+    def products(self, second: _Role, with_class: NDArray) -> NDArray:
+        """Mean over the images of a class of the product of their effects in two roles: (C,).
 
-def _products(first: _Role, second: _Role, with_class: NDArray) -> NDArray:
-    """Mean over the images of a class of the product of their effects in two roles: (C,).
+        Estimated from pairs of different episodes; images are weighted by their number of pairs,
+        which keeps the noise low if images are rare. Classes without pairs get the mean of the
+        others.
+        """
+        many = len(with_class)
+        member = self.labels >= 0
+        label = self.labels[member]
+        times, other = self.times[member], second.times[member]
+        episodes = np.maximum(with_class, 2).astype(np.float64)
+        chance = _per_class(self.classes, self.response * second.response, many) / (episodes - 1)
+        same = times if self is second else np.zeros_like(times)
+        # Of a simple random sample without replacement; two roles share no episode.
+        pairs = times * other / episodes[label]
+        expected = chance[label] * (same - pairs)
+        excess = np.bincount(label, self.sums[member] * second.sums[member] - expected, many)
+        weight = np.bincount(label, times * other - same + (pairs if self is second else 0), many)
+        return _ratio(excess, weight)
 
-    Estimated from pairs of different episodes; images are weighted by their number of pairs, which
-    keeps the noise low if images are rare. Classes without pairs get the mean of the others.
+
+class _UnequalRole(_Role):
+    """A role in which episodes have different numbers of images of a class.
+
+    An image of a class with n is one of the w_e of episode e with probability w_e / n. Responses
+    are centred with these weights, so that an image without an effect has a mean of 0 although it
+    is more often in episodes with many shots, or of few ways, whose responses differ.
     """
-    many = len(with_class)
-    member = first.labels >= 0
-    label = first.labels[member]
-    times, other = first.times[member], second.times[member]
-    episodes = np.maximum(with_class, 2).astype(np.float64)
-    chance = _per_class(first.classes, first.response * second.response, many) / (episodes - 1)
-    same = times if first is second else np.zeros_like(times)
-    # Of a simple random sample without replacement; two roles share no episode.
-    pairs = times * other / episodes[label]
-    expected = chance[label] * (same - pairs)
-    excess = np.bincount(label, first.sums[member] * second.sums[member] - expected, many)
-    weight = np.bincount(label, times * other - same + (pairs if first is second else 0), many)
+
+    def __init__(
+        self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, many: int
+    ) -> None:
+        self.share = (rows >= 0).sum(-1)
+        total = _per_class(classes, self.share, many)
+        means = _per_class(classes, self.share * response, many) / np.maximum(total, 1)
+        response = response - means[classes]
+        super().__init__(response, rows, classes, labels, many)
+        real = rows >= 0
+        squares = np.broadcast_to((response**2)[..., None], rows.shape)[real]
+        self.squares = np.bincount(rows[real], squares, minlength=len(labels))
+        size = np.bincount(labels[labels >= 0], minlength=many)
+        self.share = self.share / np.maximum(size, 1)[classes]
+
+    def products(self, second: _Role, with_class: NDArray) -> NDArray:
+        """As in `_Role`, without pairs of one episode and what is then expected by chance."""
+        assert isinstance(second, _UnequalRole)
+        many = len(with_class)
+        member = self.labels >= 0
+        label = self.labels[member]
+        times, other = self.times[member], second.times[member]
+        chance = self.share * second.share * self.response * second.response
+        size = np.bincount(label, minlength=many)
+        same, squares = np.zeros_like(times), np.zeros_like(times)
+        if self is second:
+            same, squares = times, self.squares[member]
+        excess = np.bincount(label, self.sums[member] * second.sums[member] - squares, many)
+        excess += size * _per_class(self.classes, chance, many)
+        return _ratio(excess, np.bincount(label, times * other - same, many))
+
+
+def _equally_often(support: NDArray, classes: NDArray) -> bool:
+    """Whether all classes of all episodes have equally many shots, and episodes equal ways."""
+    counts = (support >= 0).sum(-1)
+    return bool((classes >= 0).all() and counts.min() == counts.max())
+
+
+def _ratio(excess: NDArray, weight: NDArray) -> NDArray:
+    """Excess by weight (C,), that of all classes together where a class has no weight."""
     overall = excess.sum() / weight.sum() if weight.sum() > 0 else 0.0
     return np.where(weight > 0, excess / np.where(weight > 0, weight, 1), overall)
 

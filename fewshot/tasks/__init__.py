@@ -63,7 +63,7 @@ _HOMES = {
     "Suspect": "classification.forecast.suspects",
     "actual_errors": "engine.episodes",
     "calibration_cells": "calibration",
-    "draw_base_episodes": "engine.base_classes",
+    "draw_base_episodes": "engine.base_drawing",
     "evaluate_base_classes": "engine.base_classes",
     "fit_calibrator": "calibration",
     "fit_prediction_sets": "classification.labelling.prediction_sets",

@@ -105,6 +105,25 @@ def test_a_value_that_is_wrong(refused_run, feature_file, settings, message):
 
 
 @pytest.mark.parametrize(
+    ("sampler", "settings", "message"),
+    [
+        ("effective", "episodes.k_eff=7", "episodes.k_eff: expected at most the 6 classes"),
+        ("effective", "episodes.k_eff=[4,2]", "episodes.k_eff: expected a number, or the smallest"),
+        ("effective", "episodes.query_shares=even", "episodes.query_shares: expected one of"),
+        ("effective", "episodes.unlabelled=3", "episodes.unlabelled: expected queries or null"),
+        ("disjoint", "episodes.count=999", "episodes.count: expected at most the "),
+        ("disjoint", "episodes.count=most", "episodes.count: expected an integer >= 1, got 'most'"),
+        ("disjoint", "episodes.queries=all", "episodes.queries: expected a number of queries"),
+    ],
+)
+def test_what_a_sampler_cannot_draw(refused_run, feature_file, sampler, settings, message):
+    data = ("dataset.kind=features", "dataset.path=f.npz", "episodes.queries=2")
+    drawn = ("episodes.shots=1", "episodes.ways=3") if sampler == "disjoint" else ()
+    changes = data if sampler == "disjoint" else data[:2]
+    assert message in refused_run(f"episodes={sampler}", *changes, *drawn, settings)
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ("seed=x", "seed: expected an integer >= 0, got 'x'."),

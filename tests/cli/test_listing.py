@@ -31,6 +31,14 @@ def test_all_names_are_there_in_order(capsys):
     assert [line.split()[0] for line in printed(capsys, "heads", "n*").splitlines()] == ["ncm"]
 
 
+def test_samplers_say_what_they_draw(capsys):
+    lines = printed(capsys, "episodes").splitlines()
+    assert [line.split()[0] for line in lines] == sorted(options("episodes"))
+    assert "effective   Shots of many classes, and queries of few of them" in lines
+    facts = printed(capsys, "episodes", "effective", "--long").splitlines()[1:]
+    assert ["k_eff", "5"] in [fact.split() for fact in facts]
+
+
 def test_the_whole_card(capsys, monkeypatch, workplace):
     monkeypatch.setenv("FEWSHOT_WEIGHTS", str(workplace))
     monkeypatch.setenv("HF_HUB_CACHE", str(workplace))

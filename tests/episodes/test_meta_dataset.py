@@ -163,6 +163,11 @@ def test_classes_that_do_not_do():
         sample_meta_dataset(labels, 2, classes=range(9), taxonomy=Taxonomy(edges))
 
 
+def test_more_episodes_than_memory_are_not_composed():
+    with pytest.raises(FewshotError, match=r"episodes\.count"):
+        sample_meta_dataset(LABELS, 10**9)
+
+
 def test_saved_and_loaded_with_padding(drawn, tmp_path):
     few = sample_meta_dataset(LABELS, 9, seed=3)
     again = EpisodeSet.load(few.save(tmp_path / "e.safetensors"))

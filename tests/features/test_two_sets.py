@@ -165,6 +165,7 @@ def test_arrays_and_bad_arguments():
         ({"task": "one_class"}, "task=one_class"),
         ({"task": "open_set", "ways": 2, "shots": 1, "queries": 2}, "task=open_set"),
         ({"sampler": "disjoint", "ways": 2, "shots": 1, "queries": 2}, "the sampler disjoint"),
+        ({"sampler": "meta_dataset", "ways": 5}, "the sampler meta_dataset"),
         ({"sampler": "effective", "ways": 2, "shots": 1}, "the sampler effective and a number of"),
     ],
 )

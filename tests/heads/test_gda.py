@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Context, Query, Support
-from fewshot.heads.gda import ALPHAS, GDA, gda_form
+from fewshot.heads.gda import ALPHAS, GDA, gda_form, ridge_solve
 from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.heads.ncm import NCM
 from fewshot.heads.zero_shot import ZeroShot
@@ -225,3 +225,17 @@ def test_text_is_needed_unless_it_is_left_out():
     ):
         with pytest.raises(FewshotError, match=message):
             GDA(**parameters).fit(Support.of(support, context=context))
+
+
+def test_many_shots_of_few_dimensions_invert_the_smaller_matrix():
+    """More rows than dimensions: the other side of Woodbury's identity."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(2, 30, 5, generator=generator, dtype=torch.float64)
+    right = torch.randn(2, 4, 5, generator=generator, dtype=torch.float64)
+    ridge = torch.tensor([[0.3], [2.0]], dtype=torch.float64)
+    inner = rows.mT @ rows + ridge[..., None] * torch.eye(5, dtype=torch.float64)
+    expected = torch.linalg.solve(inner, right.mT).mT
+    torch.testing.assert_close(ridge_solve(rows, ridge, right), expected)
+    wide = torch.cat([rows, torch.zeros(2, 30, 40, dtype=torch.float64)], -1)
+    padded = torch.cat([right, torch.zeros(2, 4, 40, dtype=torch.float64)], -1)
+    torch.testing.assert_close(ridge_solve(wide, ridge, padded)[..., :5], expected)

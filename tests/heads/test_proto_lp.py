@@ -7,6 +7,7 @@ import torch
 from fewshot.exceptions import FewshotError
 from fewshot.heads import NCM, ProtoLP
 from fewshot.heads.base import Query, Support
+from fewshot.heads.proto_lp import log_labels
 
 E, N, K, D, T = 2, 3, 2, 14, 12
 
@@ -74,6 +75,19 @@ def test_agrees_with_the_formulas(power, dimensions, steps, prior):
         np.testing.assert_allclose(scores[e].softmax(-1).numpy(), expected, atol=1e-5)
 
 
+def test_labels_of_samples_that_vary_little():
+    """Anchor graph regularization: the sum over pairs of samples, joined by ``Z L^-1 Z'``."""
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(N), size=T)
+    counts = np.array([2.0, 1.0, 3.0])
+    got = log_labels(torch.tensor(shares.T[None]), torch.tensor(counts[None]), 0.05, "samples")
+    Z = np.concatenate([np.repeat(np.eye(N), counts.astype(int), 0), shares])
+    weights = Z @ np.diag(1 / Z.sum(0)) @ Z.T
+    pairs = np.diag(weights.sum(1)) - weights
+    answers = np.linalg.solve(np.diag(counts) + 0.05 * Z.T @ pairs @ Z, np.diag(counts))
+    np.testing.assert_allclose(got[0].exp().T, shares @ answers, atol=1e-12)
+
+
 def test_classes_take_their_sizes():
     shots, queries = draw()
     mask = torch.ones(E, N, K, dtype=torch.bool)
@@ -110,6 +124,7 @@ def test_queries_move_prototypes_that_one_shot_misplaces():
         ({"smoothness": -1}, "head.proto_lp.smoothness"),
         ({"mixture": 2}, "head.proto_lp.mixture"),
         ({"steps": -1}, "head.proto_lp.steps"),
+        ({"laplacian": "none"}, "head.proto_lp.laplacian"),
         ({"prior": "equal"}, "head.proto_lp.prior"),
     ],
 )

@@ -67,3 +67,25 @@ def test_learns_the_shots_where_text_misleads():
     right = (TaskRes(1.0, 0.05).fit(misled).predict(queries) == truth)[there].double().mean()
     assert wrong < 0.4
     assert right > 0.9
+
+
+def test_one_noisy_shot_of_many_classes_does_not_spoil_good_names():
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator)
+
+    common = 2 * normal(1, 1, 1, 128)  # names of a dual encoder lie near each other
+    names = normalize(common + normal(1, 200, 1, 128), dim=-1)
+    images = normalize(names + 0.2 * normal(1, 200, 4, 128), dim=-1)
+    support = Support.of(images[:, :, :1], None, Context(names[:, :, 0], 100.0))
+    queries, truth = (
+        Query.of(images[:, :, 1:].flatten(1, 2)),
+        torch.arange(200).repeat_interleave(3),
+    )
+    by_names, default, paper = (
+        (head.fit(support).predict(queries) == truth).double().mean()
+        for head in (TaskRes(steps=0), TaskRes(), TaskRes(preset="paper"))
+    )
+    assert default > by_names - 0.02
+    assert paper < default - 0.03

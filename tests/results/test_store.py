@@ -25,7 +25,8 @@ CELL = {
 def rows(cells, episodes=3, offset=0.0):
     drawn = [
         cell | {"episode": i, "classes": ["a", "b, c", "ž"], "support": 3,
-                "queries": 15, "unlabelled": 0, "actual_error": 0.1 * i + offset, "accuracy": 0.9, "query_error": 0.01}
+                "queries": 15, "unlabelled": 0, "actual_error": 0.1 * i + offset,
+                "accuracy": 0.9, "query_error": 0.01}
         for cell in cells for i in range(episodes)
     ]  # fmt: skip
     predicted = [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Query, Support
-from fewshot.heads.solvers.graph import Affinities, affinities, most_similar
+from fewshot.heads.solvers.graph import affinities, most_similar, pulled
 from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.texts import class_text
 
@@ -38,8 +38,8 @@ class AnchoredEpisodes:
     text : Tensor of shape (E, N, D)
     zero_shot : Tensor of shape (E, T, N)
         Log-probabilities from the text.
-    links : Affinities
-        Between neighbouring queries.
+    links : Tensor of shape (E T, E T), sparse
+        Between neighbouring queries; see `affinities`.
     pull_of_shots : Tensor of shape (E, T, N)
         Of the shots whose neighbour a query is, by class.
     """
@@ -50,7 +50,7 @@ class AnchoredEpisodes:
     labels: Tensor
     text: Tensor
     zero_shot: Tensor
-    links: Affinities
+    links: Tensor
     pull_of_shots: Tensor
 
     @classmethod
@@ -85,6 +85,15 @@ class AnchoredEpisodes:
         """How many queries there are to learn from, at least 1: (E, 1, 1)."""
         return self.learnable.sum(1, keepdim=True).clamp_min(1)
 
+    @property
+    def effective_classes(self) -> Tensor:
+        """How many classes the queries seem to be of: (E, 1, 1), from 1 to N.
+
+        ``1 / sum_c pi_c^2`` with pi the mean zero-shot probabilities of the queries.
+        """
+        shares = (self.zero_shot.exp() * self.learnable).sum(1, keepdim=True) / self.number
+        return 1 / shares.square().sum(-1, keepdim=True).clamp_min(1 / shares.shape[-1])
+
     def assigned(
         self, likelihood: Tensor, shares: Tensor, text_weight: float, laplacian: float
     ) -> Tensor:
@@ -105,7 +114,7 @@ class AnchoredEpisodes:
         fixed = text_weight * self.zero_shot + likelihood + factor * self.pull_of_shots
         logits = fixed
         for _ in range(ROUNDS):
-            logits = fixed + factor * self.links.pull(shares)
+            logits = fixed + factor * pulled(self.links, shares)
             shares = logits.softmax(-1)
         return logits
 

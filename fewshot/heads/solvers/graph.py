@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -65,34 +63,11 @@ def neighbour_sums(values: Tensor, rows: Tensor, exists: Tensor) -> Tensor:
     return total
 
 
-class Affinities(NamedTuple):
-    """Links between the rows of all episodes, each in both directions.
-
-    Attributes
-    ----------
-    sources, targets : Tensor of shape (L,), int64
-        Numbers of rows among all E T, episode after episode.
-    weights : Tensor of shape (L,)
-    """
-
-    sources: Tensor
-    targets: Tensor
-    weights: Tensor
-
-    def pull(self, values: Tensor) -> Tensor:
-        """Weighted sum (E, T, N) of the values (E, T, N) at the other end of every link."""
-        flat = values.flatten(0, 1)
-        total = torch.zeros_like(flat)
-        total.index_add_(0, self.targets, flat[self.sources] * self.weights[:, None])
-        return total.view(values.shape)
-
-
-def affinities(features: Tensor, mask: Tensor, neighbours: int) -> Affinities:
+def affinities(features: Tensor, mask: Tensor, neighbours: int) -> Tensor:
     """Links of every row with its nearest neighbours, weighted by ``max(0, cosine)``.
 
-    The matrix W + W' of nearest neighbours, without its zeros: two rows that are neighbours of each
-    other are linked twice. A row outside of `mask` is nobody's neighbour: it is pulled by its own
-    neighbours and pulls nobody.
+    A row outside of `mask` is nobody's neighbour: it is linked to its own neighbours, and nothing
+    is linked to it.
 
     Parameters
     ----------
@@ -102,15 +77,30 @@ def affinities(features: Tensor, mask: Tensor, neighbours: int) -> Affinities:
         Rows that may be neighbours.
     neighbours : int
         Of every row, itself not counted.
+
+    Returns
+    -------
+    Tensor of shape (E T, E T), sparse
+        W + W', W being the matrix of nearest neighbours: two rows that are neighbours of each other
+        are linked twice.
     """
     rows, weights = most_similar(features, features, mask, neighbours, themselves=False)
     E, T, J = rows.shape
-    offset = torch.arange(E, device=rows.device)[:, None, None] * T
-    own = (torch.arange(T, device=rows.device)[:, None] + offset).expand(E, T, J)
-    others, inside = rows + offset, mask[..., None] & (weights > 0)
-    sources = torch.cat([others.flatten(), own[inside]])
+    first = torch.arange(E, device=rows.device)[:, None, None] * T
+    own = (torch.arange(T, device=rows.device)[:, None] + first).expand(E, T, J)
+    others, inside = rows + first, mask[..., None].expand(E, T, J)
     targets = torch.cat([own.flatten(), others[inside]])
-    return Affinities(sources, targets, torch.cat([weights.flatten(), weights[inside]]))
+    sources = torch.cat([others.flatten(), own[inside]])
+    values = torch.cat([weights.flatten(), weights[inside]])
+    places = torch.stack([targets, sources])
+    return torch.sparse_coo_tensor(
+        places, values, (E * T, E * T), check_invariants=False
+    ).coalesce()
+
+
+def pulled(links: Tensor, values: Tensor) -> Tensor:
+    """Weighted sums (E, T, N) of the values (E, T, N) of the rows that every row is linked to."""
+    return torch.sparse.mm(links, values.flatten(0, 1)).view(values.shape)
 
 
 def most_similar(

@@ -69,28 +69,6 @@ def folds(support: Support, most: int) -> Iterator[tuple[Support, Tensor]]:
             yield Support.of(support.features, support.mask & ~held, support.context), held
 
 
-def first_within_error(losses: Tensor, held: Tensor) -> Tensor:
-    """Number (E,) of the first setting with about as few mistakes as the best has.
-
-    The rule of one standard error (Breiman et al., "Classification and Regression Trees", 1984,
-    section 3.4.3): a few held-out shots cannot tell settings apart that differ by less, so that the
-    first of them, the most cautious, is taken. The standard error is that of the best, a share
-    ``p = (m + 1) / (n + 2)`` of n held-out shots.
-
-    Parameters
-    ----------
-    losses : Tensor of shape (S, E)
-        Of `loss_of`, for settings from cautious to bold.
-    held : Tensor of shape (E,), int
-        n.
-    """
-    mistakes = losses.floor()
-    best = mistakes.amin(0)
-    share = (best + 1) / (held + 2)
-    limit = best + (held * share * (1 - share)).sqrt()
-    return (mistakes <= limit).int().argmax(0)
-
-
 def cautious(losses: Tensor, known: Tensor | None = None) -> Tensor:
     """The first of A settings, from safe to bold, that is about as good as the best: (...).
 

@@ -32,6 +32,7 @@ from fewshot.report.wording import (
     level_text,
     missing_notes,
     nearest_estimators,
+    number_text,
     oracle_names,
     percent_interval,
     plain,
@@ -220,7 +221,7 @@ def _is_uneven(cells: Sequence[ClassificationSummary]) -> bool:
 
 
 def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSummary]) -> list[str]:
-    numbers: list[object] = [cell["ways"], cell["shots"]]
+    numbers: list[object] = [number_text(cell, "ways"), number_text(cell, "shots")]
     if "protocol" in _left_header(cells):
         numbers.append(protocol_name(cell.get("protocol")))
     if differently_drawn(cells):

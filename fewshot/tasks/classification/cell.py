@@ -75,7 +75,7 @@ def evaluate_cell(
         episodes.mean_queries,
         settings.base_episodes,
         seed,
-        unlabelled_like(episodes),
+        unlabelled_like(episodes, classifier.uses),
     )
     if settings.calibration == "base" and base.episodes is None:
         raise FewshotError(

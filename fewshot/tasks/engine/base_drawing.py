@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,20 +49,24 @@ class BaseEpisodes:
 
 
 def unlabelled_like(
-    episodes: EpisodeSet, shares: str = MIXED, strangers: float | str = MIXED
+    episodes: EpisodeSet, uses: frozenset[str] = frozenset()
 ) -> UnlabelledSampling | None:
     """How base-class episodes get as many unlabelled images as `episodes`; None if those have none.
 
     What is learned from base classes shall hold for uneven shares and for strangers that nobody
-    announced; so both are mixed by default, whatever those of `episodes` are.
+    announced; so both are mixed, whatever those of `episodes` are. Not for a head with "queries" in
+    its `uses`, which learns from these images: its errors depend on how they were drawn.
     """
     if not episodes.has_unlabelled:
         return None
+    drawn = episodes.unlabelled_sampling
+    shares, strangers = MIXED, cast("float | str", MIXED)
+    if "queries" in uses and drawn is not None:
+        shares, strangers = drawn.shares, drawn.strangers
     if episodes.queries_unlabelled:
         return UnlabelledSampling(QUERIES, strangers=strangers)
-    sampling = episodes.unlabelled_sampling
-    if sampling is not None:
-        number = sampling.per_class
+    if drawn is not None:
+        number = drawn.per_class
     else:
         per_class = episodes.unlabelled_counts.sum() / episodes.way_counts.sum()
         number = max(1, round(float(per_class)))
@@ -116,7 +121,10 @@ def draw_base_episodes(
             stream=BASE_STREAM,
             unlabelled=unlabelled,
         )
-    except FewshotError:
+    except FewshotError as error:
+        if unlabelled is not None and error.argument == "episodes.strangers":
+            mixed = replace(unlabelled, strangers=MIXED)  # as many as there are
+            return draw_base_episodes(bank, ways, shots, queries, count, seed, mixed)
         reason = (
             f"no {ways}-way {shots}-shot episodes of base classes: only "
             f"{len(classes)} base classes, or too few images in them"

@@ -84,6 +84,16 @@ def unlabelled_facts(episodes: EpisodeSet) -> UnlabelledFacts:
     return {"unlabelled": number, "unlabelled_shares": None, "strangers": None}
 
 
+def ranges_of(episodes: EpisodeSet) -> dict[str, list[int]]:
+    """Smallest and largest ways of an episode and shots of a class, of those that vary."""
+    numbers = {
+        "ways_range": episodes.way_counts,
+        "shots_range": episodes.shot_counts[episodes.classes >= 0],
+    }
+    pairs = {name: [int(values.min()), int(values.max())] for name, values in numbers.items()}
+    return {name: pair for name, pair in pairs.items() if pair[0] < pair[1]}
+
+
 def learns_from(episodes: EpisodeSet, uses: frozenset[str]) -> str | None:
     """Which images without labels a head that uses `uses` learns from.
 
@@ -138,6 +148,7 @@ def completed(
     facts = {
         "queries": queries_of(episodes),
         **unlabelled_facts(episodes),
+        **ranges_of(episodes),
         "episodes": len(episodes),
         "normalize": bank.normalize,
         "head_parameters": head[1].get_params(),

@@ -9,6 +9,7 @@ from fewshot.heads import heads
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.solvers.training import (
     cross_entropy_gradient,
+    descend,
     shots_of,
     through_unit_length,
     train,
@@ -58,6 +59,27 @@ def test_adamw_is_that_of_torch():
     assert torch.equal(train(gradient, start, steps=0, learning_rate=1.0)["a"], start["a"])
 
 
+def test_the_same_numbers_as_momentum_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    start, target = torch.randn(2, 2, 5, generator=generator).double()
+    expected = start.clone().requires_grad_()
+    optimizer = torch.optim.SGD([expected], 0.002, momentum=0.8)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20)
+    for _ in range(20):
+        optimizer.zero_grad()
+        ((expected - target) ** 4).sum().backward()
+        optimizer.step()
+        schedule.step()
+
+    def gradient(parameters):
+        return {"a": 4 * (parameters["a"] - target) ** 3}
+
+    before = start.clone()
+    found = descend(gradient, {"a": start}, steps=20, learning_rate=0.002, momentum=0.8)["a"]
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-9, atol=1e-9)
+    assert torch.equal(start, before)
+
+
 def test_the_loss_is_the_mean_over_the_shots_of_each_episode():
     support = draw()
     shots = shots_of(support, "x")
@@ -80,7 +102,9 @@ def test_gradient_through_unit_length():
     assert bool(through_unit_length(slope, torch.zeros(4, D)).isfinite().all())
 
 
-@pytest.mark.parametrize("name", ["lp_plus_plus", "clip_adapter", "taskres"])
+@pytest.mark.parametrize(
+    "name", ["lp_plus_plus", "clip_adapter", "taskres", "zs_lp", "clap", "cross_modal", "ss_text"]
+)
 def test_what_these_heads_have_in_common(name):
     head, support = heads.create(name), draw()
     assert head.uses == {"text"}
@@ -96,7 +120,9 @@ def test_what_these_heads_have_in_common(name):
     assert torch.equal(head.fit(support).predict(Query.of(2 * queries.features)), answers)
 
 
-@pytest.mark.parametrize("name", ["lp_plus_plus", "clip_adapter", "taskres"])
+@pytest.mark.parametrize(
+    "name", ["lp_plus_plus", "clip_adapter", "taskres", "zs_lp", "clap", "cross_modal", "ss_text"]
+)
 def test_shots_of_zeros_give_finite_scores(name):
     support = draw(unequal=False)
     zeros = Support.of(torch.zeros_like(support.features), None, support.context)

@@ -293,6 +293,19 @@ def test_base_classes_with_little_room_give_fewer_or_none():
     assert plain.episodes.hash() == none.episodes.hash()
 
 
+def test_base_episodes_of_heads_that_learn_from_the_images_have_them_as_drawn():
+    """The errors of such a head are those of images that were drawn in the same way."""
+    bank = make(13, 30, 8)
+    for how in ({"unlabelled": 4}, {"unlabelled": 4, "strangers": 0.2}, {"unlabelled": "queries"}):
+        judged = sample_episodes(bank.labels, 3, 1, 6, 5, classes=range(8, 13), **how)
+        like = unlabelled_like(judged, frozenset({"queries"}))
+        assert (like.shares, like.strangers) == ("equal", how.get("strangers", 0))
+        drawn = draw_base_episodes(bank, 3, 2, 6, 20, 0, like).episodes
+        assert drawn.unlabelled_sampling.strangers == how.get("strangers", 0)
+    few = draw_base_episodes(make(6, 30, 3), 3, 2, 6, 20, 0, UnlabelledSampling(4, strangers=0.2))
+    assert few.episodes.unlabelled_sampling.strangers == "mixed"  # none outside of three classes
+
+
 def test_base_episodes_for_queries_have_their_queries():
     bank = make()
     queries = sample_episodes(bank.labels, 3, 2, 7, 5, unlabelled="queries", strangers=0.2)
