@@ -51,14 +51,15 @@ class CrossModal(Head):
     Parameters
     ----------
     head : str or Head
-        "probe", the name of a head, ``module:Name`` of one of another package, or an object.
+        "probe", the name of a head, ``module:Name`` of one of another package, or an object. Heads
+        by name weigh classes alike where they can (`class_weight`); objects stay as they are.
     text_shots : int in 1..100, or {"auto", "balanced", "spread"}
         As how many shots of its class a text vector counts. "balanced", as in the paper: as all
-        shots of the class together, and at no shots as one. "spread": as K / a, rounded, for K
-        shots a class, with the weight a of class means in `SSText`, where a shot disturbs the
-        scores a quarter as much as the text does: about 10 sqrt(K) with CLIP. "auto": "balanced"
-        for the probe, which starts from the text, and "spread" for other heads, most of which
-        would be below zero-shot if text counted as little as images.
+        shots of the class together, and at no shots as one. "spread": as K_c / a, rounded, for the
+        K_c shots of a class, with the weight a of class means in `SSText`, where a shot disturbs
+        the scores a quarter as much as the text does: about 10 sqrt(K) with CLIP, at most 100.
+        "auto": "balanced" for the probe, which starts from the text, and "spread" for others, which
+        mostly would be below zero-shot if text counted as little as images.
     learning_rate : float >= 0
         Of AdamW; for the probe alone. The authors take the better of 0.001 and 0.0001 on validation
         images.
@@ -188,6 +189,8 @@ def head_of(head: str | Head, setting: str) -> Head:
         raise FewshotError(setting, error.problem, error.remedy) from error
     except TypeError as error:  # a class of another package that takes parameters
         raise FewshotError(setting, f"{head!r} is not made from its name: {error}") from error
+    if "class_weight" in made.get_params():
+        made.set_params(class_weight="balanced")  # copies of the text multiply unequal shots
     return made
 
 
@@ -231,11 +234,15 @@ def with_text_in(episodes: LabelledEpisodes, text_shots: int | TextShots) -> Lab
 
 
 def copies_by_spread(support: Support) -> Tensor:
-    """How many shots a text vector counts as: (E, N), the same for all classes, 1 to 100."""
+    """How many shots a text vector counts as: (E, N), in proportion to the shots of its class.
+
+    Images lie apart from texts: a class whose images count more than those of others beside its
+    text would get most of the queries, which are images.
+    """
     weight = visual_weight(shots_of(support, "cross_modal"), support.typical_shots)
-    least = support.typical_shots / MOST_COPIES
-    number = (support.typical_shots / weight.maximum(least)).round().clamp_min(1).long()
-    return number[:, None].expand(support.mask.shape[:2])
+    each = (1 / weight.clamp_min(1 / MOST_COPIES)).clamp_max(MOST_COPIES)
+    number = (support.counts * each[:, None]).round()
+    return number.clamp(1, MOST_COPIES).long()
 
 
 class TextProbe(LinearHead):

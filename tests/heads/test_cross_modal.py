@@ -119,6 +119,15 @@ def test_spread_is_no_more_than_a_hundred_copies():
     assert with_text(two, "spread").mask.sum(-1).unique().tolist() == [101]
 
 
+def test_text_counts_in_proportion_to_unequal_shots():
+    support, _ = draw(1.0)
+    copies = with_text(support, "spread").mask.sum(-1) - support.mask.sum(-1)
+    each = copies / support.mask.sum(-1)
+    assert bool(((each - each.mean(-1, keepdim=True)).abs() < 1).all())
+    assert CrossModal("logistic").fit(support).head_.class_weight == "balanced"
+    assert CrossModal(heads.create("logistic")).fit(support).head_.class_weight == "none"
+
+
 def test_any_head_can_be_named():
     support, query = draw()
     named = CrossModal("fewshot.heads.knn:KNN", 1).fit(support).scores(query)
