@@ -252,7 +252,7 @@ def _from_json(text: str, path: Path) -> list[Edge]:
 
 def _pairs(content: object, where: str) -> list[Edge]:
     """Pairs of names, checked."""
-    pairs = content if isinstance(content, list | tuple) else [content]
+    pairs: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
     for pair in pairs:
         fine = isinstance(pair, list | tuple) and len(pair) == 2
         fine = fine and all(isinstance(name, str) for name in pair)
