@@ -82,7 +82,8 @@ def suggestion(name: str, candidates: Iterable[str]) -> str:
     """Return 'Did you mean ...?' for names close to `name`, else the available names."""
     candidates = sorted(candidates)
     near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
-    if near:
+    swapped = [candidate for candidate in near if sorted(candidate) == sorted(name)]
+    if near := swapped or near:  # letters in another order: nothing else was meant
         return f"Did you mean {' or '.join(map(repr, near))}?"
     if len(candidates) > LONGEST_LIST:
         return f"There are {len(candidates)}, from {candidates[0]!r} to {candidates[-1]!r}."

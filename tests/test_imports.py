@@ -14,6 +14,7 @@ LAYERS = (
     ("importing", "lazy", "paths", "hardware", "memory", "progress", "signals"),
     ("registry",),
     ("files", "statistics", "download_errors"),
+    ("text_files",),
     ("downloads",),
     ("backbones", "datasets", "episodes"),
     ("features", "text"),

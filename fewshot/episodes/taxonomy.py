@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.exceptions import FewshotError, expect, shown
-from fewshot.files import regular_file
+from fewshot.text_files import read_text, without_duplicates
 
 SETTING = "episodes.taxonomy"
 NAMES = "names"  # the groups are in the names of the classes, as in "Greek/character01"
 # Headers of tables, in either order.
 PARENTS = ("parent", "superclass", "group", "parent_id")
 CHILDREN = ("child", "class", "subclass", "child_id")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+TABLES = (".csv", ".tsv")
 LARGEST_FILE = 64 << 20
 Edge = tuple[str, str]  # parent, child
 
@@ -226,15 +227,12 @@ class Taxonomy:
             The file cannot be read or has another form.
         """
         path = Path(path).expanduser()
-        try:
-            text = regular_file(SETTING, path, LARGEST_FILE).read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FewshotError(SETTING, f"cannot read {path}: {error}") from None
+        text = read_text(path, SETTING, LARGEST_FILE)
         kind = path.suffix.lower()
         if kind == ".json":
             return cls(_from_json(text, path))
-        if kind in DELIMITERS:
-            return cls(_from_table(text, DELIMITERS[kind], path))
+        if kind in TABLES:
+            return cls(_from_table(text, path))
         return cls(_from_lines(text, path))
 
 
@@ -244,7 +242,7 @@ def _key(name: str) -> str:
 
 def _from_json(text: str, path: Path) -> list[Edge]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=without_duplicates)
     except (ValueError, RecursionError) as error:
         raise FewshotError(SETTING, f"{path} is not JSON: {error}") from None
     if isinstance(content, Mapping):
@@ -254,7 +252,7 @@ def _from_json(text: str, path: Path) -> list[Edge]:
 
 def _pairs(content: object, where: str) -> list[Edge]:
     """Pairs of names, checked."""
-    pairs = content if isinstance(content, list | tuple) else [content]
+    pairs: Sequence[Any] = content if isinstance(content, list | tuple) else [content]
     for pair in pairs:
         fine = isinstance(pair, list | tuple) and len(pair) == 2
         fine = fine and all(isinstance(name, str) for name in pair)
@@ -276,23 +274,40 @@ def _nested(content: Mapping[str, Any], where: str) -> Iterator[Edge]:
         yield from ((name, child) for child in below)
 
 
-def _from_table(text: str, delimiter: str, path: Path) -> Iterator[Edge]:
-    rows = csv.reader(text.splitlines(), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(rows, [])]
+def _from_table(text: str, path: Path) -> Iterator[Edge]:
+    first = text.lstrip().partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)  # Excel writes semicolons in many countries
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip().lower() for name in next(rows, [])]
+        parent, child = _columns(header, path)
+        for row in rows:
+            if not any(cell.strip() for cell in row):
+                continue
+            fine = len(row) > max(parent, child) and row[parent].strip() and row[child].strip()
+            place = f"{path}, line {rows.line_num}"
+            expect(bool(fine), SETTING, f"{place}: expected a parent and a child, got {shown(row)}")
+            yield row[parent].strip(), row[child].strip()
+    except csv.Error as error:
+        raise FewshotError(
+            SETTING,
+            f"cannot parse {path}, line {rows.line_num}: {error}",
+            "Look for a quotation mark that is not closed.",
+        ) from None
+
+
+def _columns(header: Sequence[str], path: Path) -> tuple[int, int]:
+    """Where parents and children are in a table."""
     parent = next((header.index(name) for name in PARENTS if name in header), None)
     child = next((header.index(name) for name in CHILDREN if name in header), None)
     if parent is None or child is None:
         raise FewshotError(
             SETTING,
             f"{path}: expected columns parent and child, or superclass and class, got "
-            f"{', '.join(header) or 'none'}",
+            f"{shown(', '.join(header)) if header else 'none'}",
+            "Name them in the first line.",
         )
-    for line, row in enumerate(rows, 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        fine = len(row) > max(parent, child) and bool(row[parent].strip() and row[child].strip())
-        expect(fine, SETTING, f"{path}, line {line}: expected a parent and a child, got {row}")
-        yield row[parent].strip(), row[child].strip()
+    return parent, child
 
 
 def _from_lines(text: str, path: Path) -> Iterator[Edge]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, Self, get_args
 
@@ -18,6 +19,7 @@ from fewshot.exceptions import (
 )
 from fewshot.heads import heads
 from fewshot.heads.base import Head, LinearForm, LinearHead, Query, Support
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.heads.solvers.text_weight import visual_weight
 from fewshot.heads.solvers.training import (
     Parameters,
@@ -49,14 +51,15 @@ class CrossModal(Head):
     Parameters
     ----------
     head : str or Head
-        "probe", the name of a head, ``module:Name`` of one of another package, or an object.
+        "probe", the name of a head, ``module:Name`` of one of another package, or an object. Heads
+        by name weigh classes alike where they can (`class_weight`); objects stay as they are.
     text_shots : int in 1..100, or {"auto", "balanced", "spread"}
         As how many shots of its class a text vector counts. "balanced", as in the paper: as all
-        shots of the class together, and at no shots as one. "spread": as K / a, rounded, for K
-        shots a class, with the weight a of class means in `SSText`, where a shot disturbs the
-        scores a quarter as much as the text does: about 10 sqrt(K) with CLIP. "auto": "balanced"
-        for the probe, which starts from the text, and "spread" for other heads, most of which
-        would be below zero-shot if text counted as little as images.
+        shots of the class together, and at no shots as one. "spread": as K_c / a, rounded, for the
+        K_c shots of a class, with the weight a of class means in `SSText`, where a shot disturbs
+        the scores a quarter as much as the text does: about 10 sqrt(K) with CLIP, at most 100.
+        "auto": "balanced" for the probe, which starts from the text, and "spread" for others, which
+        mostly would be below zero-shot if text counted as little as images.
     learning_rate : float >= 0
         Of AdamW; for the probe alone. The authors take the better of 0.001 and 0.0001 on validation
         images.
@@ -119,10 +122,7 @@ class CrossModal(Head):
     def fit(self, support: Support) -> Self:
         """Fit the head on shots and text."""
         self._check_parameters()
-        if self.head == PROBE:
-            shots = support
-        else:
-            shots = with_text(support, "spread" if self.text_shots == "auto" else self.text_shots)
+        shots = support if self.head == PROBE else self._with_text(support)
         self.head_ = self._unfitted().fit(shots)
         return self
 
@@ -134,6 +134,15 @@ class CrossModal(Head):
         """That of the head, whose response to shots the text changes."""
         form = self.head_.linear()
         return None if form is None else form._replace(response=None)
+
+    def _with_text(self, support: Support) -> Support:
+        """Shots and text, in the episodes of base classes that the head chooses on as well."""
+        rule: int | TextShots = "spread" if self.text_shots == "auto" else self.text_shots
+        shots, episodes = with_text(support, rule), support.context.base_episodes
+        if episodes is None or "base_episodes" not in self._unfitted().uses:
+            return shots
+        chosen_on = episodes.choose(self, lambda base: with_text_in(base, rule))
+        return replace(shots, context=replace(shots.context, base_episodes=chosen_on))
 
     def _unfitted(self) -> Head:
         """The head without shots."""
@@ -180,6 +189,8 @@ def head_of(head: str | Head, setting: str) -> Head:
         raise FewshotError(setting, error.problem, error.remedy) from error
     except TypeError as error:  # a class of another package that takes parameters
         raise FewshotError(setting, f"{head!r} is not made from its name: {error}") from error
+    if "class_weight" in made.get_params():
+        made.set_params(class_weight="balanced")  # copies of the text multiply unequal shots
     return made
 
 
@@ -212,12 +223,26 @@ def with_text(support: Support, text_shots: int | TextShots) -> Support:
     return Support.of(features, mask, support.context)
 
 
+def with_text_in(episodes: LabelledEpisodes, text_shots: int | TextShots) -> LabelledEpisodes:
+    """Labelled episodes whose supports are those of `with_text`; choices on them are their own."""
+
+    def drawn() -> Iterator[LabelledBatch]:
+        for batch in episodes:
+            yield batch._replace(support=with_text(batch.support, text_shots))
+
+    return LabelledEpisodes(drawn)
+
+
 def copies_by_spread(support: Support) -> Tensor:
-    """How many shots a text vector counts as: (E, N), the same for all classes, 1 to 100."""
+    """How many shots a text vector counts as: (E, N), in proportion to the shots of its class.
+
+    Images lie apart from texts: a class whose images count more than those of others beside its
+    text would get most of the queries, which are images.
+    """
     weight = visual_weight(shots_of(support, "cross_modal"), support.typical_shots)
-    least = support.typical_shots / MOST_COPIES
-    number = (support.typical_shots / weight.maximum(least)).round().clamp_min(1).long()
-    return number[:, None].expand(support.mask.shape[:2])
+    each = (1 / weight.clamp_min(1 / MOST_COPIES)).clamp_max(MOST_COPIES)
+    number = (support.counts * each[:, None]).round()
+    return number.clamp(1, MOST_COPIES).long()
 
 
 class TextProbe(LinearHead):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import Preset, with_preset
-from fewshot.heads.solvers.information import unit
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
-PAPER = {"mm_steps": 1000}
+PAPER = {"temperature": 30.0, "mm_steps": 1000}
 FLOOR = 1e-15  # added to probabilities in logarithms, as in the authors' program
 CONVERGED = 1e-11  # squared relative change of the parameters at which an M step stops
 CHECK = 10
@@ -37,10 +37,10 @@ class EMDirichlet(Head):
 
     Parameters
     ----------
-    temperature : float > 0
-        Factor t of the cosines with the class texts, from which zero-shot probabilities come; 30 is
-        the authors' value. The encoder's own is 100 in CLIP, which leaves little of the simplex but
-        its corners.
+    temperature : float > 0, or "encoder"
+        Factor t of the cosines with the class texts, from which zero-shot probabilities come.
+        "encoder", the default, is the dual encoder's own, 100 in CLIP; 30 is the authors' value. It
+        leaves more of the simplex than its corners, and doubts names that are right.
     penalty : float >= 0
         Price of using a class, per query: l / T. The authors' l is T times the number of classes
         over the number that occur among the queries; 1 where all may.
@@ -53,14 +53,14 @@ class EMDirichlet(Head):
     labels : {"use", "ignore"}
         "ignore" leaves the shots out: transductive zero-shot classification.
     preset : {"none", "paper"}
-        "paper" takes up to 1000 mm_steps, as the authors do.
+        "paper" sets ``temperature=30`` and takes up to 1000 mm_steps, as the authors do.
     """
 
     tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
 
     def __init__(
         self,
-        temperature: float = 30.0,
+        temperature: float | Literal["encoder"] = "encoder",
         penalty: float = 1.0,
         steps: int = 20,
         mm_steps: int = 50,
@@ -91,11 +91,13 @@ class EMDirichlet(Head):
 
         Computed in float64: parameters are large and differences of log-gammas small.
         """
-        mm_steps = with_preset(self, PAPER, "head.em_dirichlet").mm_steps
+        settings = with_preset(self, PAPER, "head.em_dirichlet")
+        temperature, mm_steps = settings.temperature, settings.mm_steps
         support = self.support_.to(torch.float64)
         text = class_text(support, "em_dirichlet")
+        factor = support.context.logit_scale if temperature == "encoder" else float(temperature)
         shots, z = (
-            simplex(one, text, self.temperature)
+            simplex(one, text, factor)
             for one in (support.features.flatten(1, 2), query.features.double())
         )
         N, K = support.mask.shape[1:]
@@ -127,7 +129,11 @@ class EMDirichlet(Head):
 
     def _check_parameters(self) -> None:
         with_preset(self, PAPER, "head.em_dirichlet")  # or an error
-        expect_number("head.em_dirichlet.temperature", self.temperature, 0, above=True)
+        if self.temperature != "encoder":
+            remedy = "Or 'encoder', for its own."
+            expect_number(
+                "head.em_dirichlet.temperature", self.temperature, 0, above=True, remedy=remedy
+            )
         expect_number("head.em_dirichlet.penalty", self.penalty, 0)
         expect_repeats("head.em_dirichlet.steps", self.steps)
         expect_repeats("head.em_dirichlet.mm_steps", self.mm_steps)
@@ -136,7 +142,7 @@ class EMDirichlet(Head):
 
 def simplex(features: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Zero-shot probabilities (E, n, N) of features (E, n, D) under unit text (E, N, D)."""
-    return (temperature * (unit(features) @ text.mT)).softmax(-1)
+    return (temperature * (unit_length(features) @ text.mT)).softmax(-1)
 
 
 def log_density(logs: Tensor, a: Tensor) -> Tensor:

@@ -90,6 +90,10 @@ def test_files(tmp_path, name, text):
         ("t.csv", "", "columns parent and child"),
         ("t.csv", "parent,child\na\n", "line 2"),
         ("t.csv", "parent,child\na,\n", "line 2"),
+        ("t.csv", 'parent,child\na,b\nc,"d\n', "cannot parse .*line"),
+        ("t.csv", "parent,child\na," + "b" * 200_000, "cannot parse .*line 2"),
+        ("t.csv", "parent,child\na,b\0", "NUL"),
+        ("t.json", '{"a": ["b"], "a": ["c"]}', "'a' comes twice"),
         ("t.txt", "a b c\n", "line 1"),
         ("t.txt", "", "got none"),
     ],
@@ -98,6 +102,21 @@ def test_files_of_another_form(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(FewshotError, match=message):
         Taxonomy.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_tables_as_spreadsheets_save_them(tmp_path, encoding, delimiter):
+    rows = [("parent", "child"), *EDGES]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    assert Taxonomy.load(tmp_path / "t.csv").groups(CLASSES) == GROUPS
+
+
+def test_another_encoding_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "t.csv").write_bytes("parent,child\ncaf\u00e9,tea\n".encode("cp1252"))
+    with pytest.raises(FewshotError, match=r"episodes\.taxonomy: .* line 2: .*UTF-8"):
+        Taxonomy.load(tmp_path / "t.csv")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -12,6 +12,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.heads import em_dirichlet
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.em_dirichlet import EMDirichlet, dirichlet_fit, log_density
+from fewshot.heads.zero_shot import ZeroShot
 
 WAYS, DIM = 4, 24
 
@@ -69,7 +70,7 @@ def algorithm(support, query, text, steps, use_labels=True):
 def test_agrees_with_the_algorithm(labels, monkeypatch):
     monkeypatch.setattr(em_dirichlet, "CONVERGED", 0.0)  # nearly to the bottom, as SciPy
     support, query, context = draw(queries=10, episodes=2, spread=1.0)
-    head = EMDirichlet(steps=2, mm_steps=2000, labels=labels)
+    head = EMDirichlet(steps=2, mm_steps=2000, labels=labels, preset="paper")
     scores = head.fit(Support.of(support, None, context)).scores(Query.of(query))
     for e in range(2):
         given = (one[e].numpy() for one in (support, query, context.text))
@@ -110,7 +111,7 @@ def test_shots_help():
     truth = torch.arange(WAYS).repeat_interleave(15)
     given = Support.of(support, None, context)
     used, ignored = (
-        (EMDirichlet(labels=one).fit(given).predict(Query.of(query)) == truth).double().mean()
+        (EMDirichlet(30.0, labels=one).fit(given).predict(Query.of(query)) == truth).double().mean()
         for one in ("use", "ignore")
     )
     assert used >= ignored - 0.005
@@ -143,3 +144,21 @@ def test_bad_parameters(setting, value):
     support, _, context = draw()
     with pytest.raises(FewshotError, match=rf"head\.em_dirichlet\.{setting}: .* got"):
         EMDirichlet(**{setting: value}).fit(Support.of(support, None, context))
+
+
+def test_names_that_are_right_are_not_doubted():
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    names = torch.nn.functional.normalize(2 * normal(1, 1, 1, 64) + normal(15, 10, 1, 64), dim=-1)
+    images = names + 0.12 * normal(15, 10, 4, 64)
+    support = Support.of(images[:, :, :1], None, Context(names[:, :, 0], 100.0))
+    query, truth = Query.of(images[:, :, 1:].flatten(1, 2)), torch.arange(10).repeat_interleave(3)
+    by_names, default, authors = (
+        (head.fit(support).predict(query) == truth).double().mean()
+        for head in (ZeroShot(), EMDirichlet(), EMDirichlet(30.0))
+    )
+    assert default > by_names - 0.01
+    assert authors < default - 0.01

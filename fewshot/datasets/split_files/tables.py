@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.datasets.image_kinds import KINDS
-from fewshot.datasets.split_files.text import read_text, without_duplicates
 from fewshot.exceptions import FewshotError
+from fewshot.text_files import read_text, without_duplicates
 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES_OF_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}

@@ -1,8 +1,7 @@
-"""Reading of user files as text: encodings, JSON, YAML, lines, and files named after parts."""
+"""Reading of user files of text: JSON, YAML, lines, and files named after parts."""
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,44 +12,7 @@ import yaml
 from fewshot.datasets.parts import PART_NAMES
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, suggestion
-from fewshot.files import regular_file
-
-NULS_WITHIN = 4096  # characters; UTF-16 without its mark has one in every second
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def read_text(path: Path, argument: str) -> str:
-    """A file as text with ``\\n`` between lines: UTF-8, or UTF-16 with a byte order mark.
-
-    Excel writes UTF-16 as "Unicode text". Other encodings are an error, as a guess could change
-    the names of classes and files without a word.
-    """
-    try:
-        content = regular_file(argument, path).read_bytes()
-    except OSError as error:
-        raise FewshotError(argument, f"cannot read {str(path)!r}: {error.strerror}") from None
-    try:
-        text = content.decode("utf-16" if content.startswith(UTF16) else "utf-8-sig")
-    except ValueError as error:
-        raise _undecodable(content, error, path, argument) from None
-    if "\0" in text[:NULS_WITHIN]:
-        raise FewshotError(
-            argument,
-            f"cannot parse {path}: it has NUL characters, as a file that is no text",
-            "Save it as UTF-8.",
-        )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _undecodable(content: bytes, error: ValueError, path: Path, argument: str) -> FewshotError:
-    start = getattr(error, "start", 0)
-    line = content.count(b"\n", 0, start) + 1
-    return FewshotError(
-        argument,
-        f"cannot parse {path}, line {line}: {error}",
-        "Save it as UTF-8 (in Excel, as 'CSV UTF-8'); from Windows' usual encoding: "
-        "iconv -f cp1252 -t utf-8 OLD > NEW.",
-    )
+from fewshot.text_files import expect_unique, read_text, without_duplicates
 
 
 def read_mapping(path: Path, argument: str) -> Any:
@@ -124,21 +86,9 @@ def lookup_key(key: object, values: Mapping[str, str], where: str, argument: str
     )
 
 
-def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises ValueError where a key comes twice."""
-    _expect_unique([key for key, _ in pairs])
-    return dict(pairs)
-
-
-def _expect_unique(keys: list[Any]) -> None:
-    texts = [key for key in keys if isinstance(key, str)]  # others are no keys, and may be huge
-    if len(set(texts)) < len(texts):
-        raise ValueError(f"key {next(key for key in texts if texts.count(key) > 1)!r} comes twice")
-
-
 class _Text(yaml.BaseLoader):
     """YAML whose scalars stay text and whose keys come once."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        _expect_unique([self.construct_object(key, deep=True) for key, _ in node.value])
+        expect_unique([self.construct_object(key, deep=True) for key, _ in node.value])
         return super().construct_mapping(node, deep)

@@ -17,7 +17,6 @@ from fewshot.datasets.classnames import expect_distinct, folded
 from fewshot.datasets.fingerprint import index_of
 from fewshot.datasets.images import image_size, pixel_limit, read_image
 from fewshot.datasets.layout import subset_named
-from fewshot.datasets.split_files.text import read_text
 from fewshot.datasets.walk import instead_of_file, is_file, is_folder, printable, sub_folders
 from fewshot.exceptions import FewshotError, expect, install_command, shown
 from fewshot.files import file_digests
@@ -26,6 +25,7 @@ from fewshot.tasks.segmentation.masks.folder import IMAGE_FOLDERS, MASK_FOLDERS,
 from fewshot.tasks.segmentation.masks.lists import without_extension
 from fewshot.tasks.segmentation.masks.rows import MaskRows
 from fewshot.tasks.segmentation.masks.settings import MaskOptions
+from fewshot.text_files import read_text
 
 ARGUMENT = "dataset.annotations"
 ROOT = "dataset.root"

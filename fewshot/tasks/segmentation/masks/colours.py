@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import expect_distinct, folded
-from fewshot.datasets.split_files.text import read_text
 from fewshot.datasets.walk import instead_of_file, is_file
 from fewshot.exceptions import FewshotError, expect, shown
 from fewshot.tasks.segmentation.masks.base import IGNORED
 from fewshot.tasks.segmentation.pictures import palette as class_colours
+from fewshot.text_files import read_text
 
 PALETTE = "dataset.palette"
 # Files in a folder that are taken for its table of colours: ours, CamVid's two, CVAT's.

@@ -9,9 +9,10 @@ from pathlib import Path
 from fewshot.datasets.classnames import composed, expect_distinct, folded
 from fewshot.datasets.image_kinds import KINDS, extension_of
 from fewshot.datasets.parts import SUBSET_NAMES
-from fewshot.datasets.split_files.text import read_lines, read_text
+from fewshot.datasets.split_files.text import read_lines
 from fewshot.datasets.walk import is_file
 from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.text_files import read_text
 
 ROOT = "dataset.root"
 CLASSES = "classes.txt"
