@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.inner import inner_head
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
@@ -119,12 +120,7 @@ class BPA(Head):
         FewshotError
             There is no such head, or it knows more than features.
         """
-        from fewshot.heads import heads
-
-        try:
-            head = self.head if isinstance(self.head, Head) else heads.create(str(self.head))
-        except FewshotError as error:
-            raise FewshotError(f"{SETTING}.head", error.problem, error.remedy) from None
+        head = inner_head(self.head, f"{SETTING}.head")
         beyond = sorted(head.uses - WORDLESS)
         if beyond:
             raise FewshotError(
@@ -133,7 +129,7 @@ class BPA(Head):
                 f"{', '.join(beyond)}",
                 "Texts and base classes have no place among affinities; take ncm or logistic.",
             )
-        return head.clone()
+        return head
 
 
 def balanced_affinities(images: Tensor, known: Tensor, entropy: float, iterations: int) -> Tensor:

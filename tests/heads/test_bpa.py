@@ -121,7 +121,7 @@ def test_says_what_its_head_uses():
         ({"head": "zero_shot"}, "head.bpa.head: expected a head that sees features alone"),
         ({"head": "simpleshot"}, "which uses base"),
         ({"head": "nearest"}, "head.bpa.head: expected a registered name, got 'nearest'"),
-        ({"head": 3}, "head.bpa.head"),
+        ({"head": 3}, "head.bpa.head: expected the name of a head or a Head, got 3"),
         ({"entropy": 0}, "head.bpa.entropy"),
         ({"iterations": 0}, "head.bpa.iterations"),
         ({"center": "mean"}, "head.bpa.center"),
