@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot.exceptions import FewshotError, expect_number, expect_positive_int
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.cross_modal import head_of
+from fewshot.heads.inner import inner_head
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
@@ -120,7 +120,7 @@ class BPA(Head):
         FewshotError
             There is no such head, or it knows more than features.
         """
-        head = head_of(self.head, f"{SETTING}.head")
+        head = inner_head(self.head, f"{SETTING}.head")
         beyond = sorted(head.uses - WORDLESS)
         if beyond:
             raise FewshotError(

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from fewshot.exceptions import (
-    FewshotError,
     expect,
     expect_choice,
     expect_number,
     expect_positive_int,
     expect_repeats,
 )
-from fewshot.heads import heads
 from fewshot.heads.base import Head, LinearForm, LinearHead, Query, Support
+from fewshot.heads.inner import inner_head
 from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.heads.solvers.text_weight import visual_weight
 from fewshot.heads.solvers.training import (
@@ -148,7 +147,10 @@ class CrossModal(Head):
         """The head without shots."""
         if self.head == PROBE:
             return TextProbe(self.text_shots, self.learning_rate, self.steps, self.wise_ft)
-        return head_of(self.head, "head.cross_modal.head")
+        head = inner_head(self.head, "head.cross_modal.head")
+        if isinstance(self.head, str) and "class_weight" in head.get_params():
+            head.set_params(class_weight="balanced")  # copies of the text multiply unequal shots
+        return head
 
     def _check_parameters(self) -> None:
         setting, rules = "head.cross_modal.text_shots", get_args(TextShots)
@@ -170,28 +172,6 @@ class CrossModal(Head):
                 f"expected nothing with head={self.head!s}, got {getattr(self, name)!r}",
                 f"It is a setting of head={PROBE}.",
             )
-
-
-def head_of(head: str | Head, setting: str) -> Head:
-    """An unfitted head by its name, by ``module:Name``, or a clone of an object.
-
-    Raises
-    ------
-    FewshotError
-        There is none of that name, or it is no head; it begins with `setting`.
-    """
-    if isinstance(head, Head):
-        return head.clone()
-    expect(isinstance(head, str), setting, f"expected the name of a head or a Head, got {head!r}")
-    try:
-        made: Head = heads.create(head)
-    except FewshotError as error:
-        raise FewshotError(setting, error.problem, error.remedy) from error
-    except TypeError as error:  # a class of another package that takes parameters
-        raise FewshotError(setting, f"{head!r} is not made from its name: {error}") from error
-    if "class_weight" in made.get_params():
-        made.set_params(class_weight="balanced")  # copies of the text multiply unequal shots
-    return made
 
 
 def with_text(support: Support, text_shots: int | TextShots) -> Support:

@@ -113,11 +113,14 @@ class ProKeR(Head):
         values, vectors = torch.linalg.eigh(masked_kernel(problem, beta))
         scores = left_out_scores(problem, vectors, values, lmbda)
         scaled = support.context.logit_scale * scores.to(support.features.dtype)
-        return scaled.unflatten(1, support.mask.shape[1:])
+        return in_places(scaled, problem, support.mask.shape[1:])
 
 
 class Problem(NamedTuple):
-    """Shots of E episodes, class after class, and what is left to learn of them; S = N K.
+    """Shots of E episodes, and what is left to learn of them.
+
+    S is the largest number of shots of an episode, not the number of places for them, N K, of
+    which most are padding where one class has many shots: what is done costs S^3.
 
     Attributes
     ----------
@@ -129,22 +132,36 @@ class Problem(NamedTuple):
         Cosines with the text.
     residuals : Tensor of shape (E, S, N)
         Labels minus these; zero in the padding.
+    place : Tensor of shape (E, S), int64
+        Of a shot among the N K of the support.
     """
 
     shots: Tensor
     mask: Tensor
     zero_shot: Tensor
     residuals: Tensor
+    place: Tensor
 
 
 def problem_of(support: Support) -> Problem:
     """The regression that the shots and the text of a support make."""
     ways, most = support.mask.shape[1:]
-    shots = unit_length(support.features.flatten(1, 2))
-    zero_shot = shots @ class_text(support, "proker").mT
-    labels = torch.eye(ways, dtype=shots.dtype, device=shots.device).repeat_interleave(most, 0)
     mask = support.mask.flatten(1)
-    return Problem(shots, mask, zero_shot, (labels - zero_shot) * mask[..., None])
+    first = mask.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)
+    place = first[:, : int(mask.sum(-1).max())]
+    mask = mask.gather(1, place)
+    shots = support.features.flatten(1, 2)
+    shots = unit_length(shots.gather(1, place[..., None].expand(-1, -1, shots.shape[-1])))
+    zero_shot = shots @ class_text(support, "proker").mT
+    labels = torch.nn.functional.one_hot(place // most, ways).to(shots.dtype)
+    return Problem(shots, mask, zero_shot, (labels - zero_shot) * mask[..., None], place)
+
+
+def in_places(values: Tensor, problem: Problem, shape: torch.Size) -> Tensor:
+    """Values (E, S, N) of the shots as (E, N, K, N), zero in the padding; shape is (N, K)."""
+    spread = values.new_zeros(len(values), shape.numel(), values.shape[-1])
+    place = problem.place[..., None].expand_as(values)
+    return spread.scatter(1, place, values).unflatten(1, shape)
 
 
 def kernel(first: Tensor, second: Tensor, beta: Tensor) -> Tensor:
@@ -153,9 +170,15 @@ def kernel(first: Tensor, second: Tensor, beta: Tensor) -> Tensor:
 
 
 def masked_kernel(problem: Problem, beta: Tensor) -> Tensor:
-    """The kernel (E, S, S) of the shots, zero in the padding."""
+    """The kernel (E, S, S) of the shots; in the padding diagonal, with no number twice.
+
+    Of many equal eigenvalues, as of zeros there, LAPACK's decomposition may not converge.
+    """
     pairs = problem.mask[:, :, None] & problem.mask[:, None]
-    return kernel(problem.shots, problem.shots, beta).mul_(pairs)
+    matrix = kernel(problem.shots, problem.shots, beta).mul_(pairs)
+    number = torch.arange(1, matrix.shape[1] + 1, device=matrix.device)
+    matrix.diagonal(dim1=-2, dim2=-1).add_(~problem.mask * number)
+    return matrix
 
 
 def solve(problem: Problem, beta: Tensor, lmbda: Tensor) -> Tensor:
@@ -208,8 +231,8 @@ def settings(
         values, vectors = torch.linalg.eigh(masked_kernel(problem, sharpness))
         for weight in grids["lmbda"]:
             scores = left_out_scores(problem, vectors, values, weight)
-            scaled = support.context.logit_scale * scores.unflatten(1, support.mask.shape[1:])
-            losses.append(loss_of(scaled, judged))
+            scores = in_places(scores, problem, support.mask.shape[1:])
+            losses.append(loss_of(support.context.logit_scale * scores, judged))
             pairs.append(torch.stack([sharpness, weight]))
     best = torch.stack(losses).argmin(0)
     chosen = torch.stack(pairs)[best, :, torch.arange(len(best), device=best.device)]

@@ -142,3 +142,30 @@ def test_search_learns_where_text_misleads():
 def test_bad_settings_name_themselves(setting, value):
     with pytest.raises(FewshotError, match=rf"^head\.proker\.{setting}: expected a number"):
         ProKeR(**{setting: value}).fit(draw()[0])
+
+
+@pytest.mark.parametrize("shots", [50, 51, 52])
+def test_one_class_of_many_shots(shots):
+    """Most places of the others are padding, as in episodes of Meta-Dataset."""
+    generator = torch.Generator().manual_seed(shots)
+    means = torch.randn(15, 1, 16, generator=generator)
+    features = means + torch.randn(2, 15, shots, 16, generator=generator)
+    mask = torch.arange(shots) < torch.tensor([[shots, *[3] * 14], [4, *[2] * 14]])[..., None]
+    context = Context(normalize(features[:, :, 0], dim=-1), SCALE)
+    support = Support.of(features, mask, context)
+    head = ProKeR().fit(support)
+    assert head.shots_.shape == (2, shots + 42, 16)
+    alone = ProKeR().fit(
+        Support.of(features[1:, :, :4], mask[1:, :, :4], Context(context.text[1:], SCALE))
+    )
+    queries = torch.randn(2, 5, 16, generator=generator)
+    scores = alone.scores(Query.of(queries[1:]))
+    torch.testing.assert_close(head.scores(Query.of(queries))[1:], scores, rtol=1e-5, atol=1e-5)
+    fixed = ProKeR(2.0, 0.1)
+    left_out = fixed.leave_one_out(support)
+    assert not left_out[~mask].any() and left_out[mask].isfinite().all()
+    without = mask.clone()
+    without[0, 3, 1] = False
+    refitted = fixed.fit(Support.of(features, without, context))
+    expected = refitted.scores(Query.of(features[:, 3, 1:2]))
+    torch.testing.assert_close(left_out[0, 3, 1], expected[0, 0], rtol=1e-4, atol=1e-4)
