@@ -24,7 +24,7 @@ from fewshot.heads.solvers.transforms import (
     uses_of_center,
 )
 from fewshot.heads.tags import HeadTags
-from fewshot.heads.tim import unit_length
+from fewshot.heads.tim import shots_at_unit_length
 
 PAPER = {"steps": 1000, "learning_rate": 1e-4}
 # Orders that the authors tuned on validation classes of mini-ImageNet.
@@ -121,7 +121,7 @@ class AlphaTIM(Head):
             orders(support, self.alpha)[:, None, None],
         )
         how = Descent(self.steps, self.learning_rate, self.temperature, "euclidean")
-        prototypes = maximise_information(unit_length(support).means(), points, aim, how)
+        prototypes = maximise_information(shots_at_unit_length(support).means(), points, aim, how)
         columns = points.features[:, points.labels.shape[1] :].mT
         return logits(prototypes @ columns, prototypes, how)[0].mT
 

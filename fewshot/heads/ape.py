@@ -6,11 +6,10 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
@@ -82,7 +81,7 @@ class APE(Head):
         """Choose the channels, and store the shots on them."""
         self._check_parameters()
         self.scale_, self.text_ = support.context.logit_scale, class_text(support, "ape")
-        shots = normalize(support.features, dim=-1, eps=SHORTEST)
+        shots = unit_length(support.features)
         number = max(1, round(self.channels * shots.shape[-1]))
         criterion = channel_criterion(self.text_, shots, support.mask, self.similarity)
         self.channels_ = criterion.topk(number, dim=-1).indices.sort(-1).values
@@ -94,7 +93,7 @@ class APE(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Zero-shot logits and cache logits: (E, T, N)."""
-        x = normalize(query.features, dim=-1, eps=SHORTEST)
+        x = unit_length(query.features)
         affinities = on_channels(x, self.channels_) @ self.keys_.flatten(1, 2).mT
         sharp = torch.exp(self.beta * (affinities - 1)).unflatten(-1, self.values_.shape[1:])
         cache = torch.einsum("etnk,enk->etn", sharp, self.values_)
@@ -138,7 +137,7 @@ def on_channels(vectors: Tensor, channels: Tensor) -> Tensor:
     """Vectors (E, ..., D) on the channels (E, C) of their episode, of unit length: (E, ..., C)."""
     index = channels.view(len(channels), *(1,) * (vectors.ndim - 2), -1)
     kept = vectors.gather(-1, index.expand(*vectors.shape[:-1], -1))
-    return normalize(kept, dim=-1, eps=SHORTEST)
+    return unit_length(kept)
 
 
 def label_divergence(keys: Tensor, text: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number, expect_repeats
 from fewshot.heads.base import LinearForm, LinearHead, Support
@@ -19,6 +18,7 @@ from fewshot.heads.solvers.training import (
     shots_of,
     through_unit_length,
 )
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 
 
@@ -95,7 +95,7 @@ class ZSLP(LinearHead):
         trained = descend(
             gradient, {"vectors": start}, steps=self.steps, learning_rate=self.learning_rate
         )
-        self.weights_ = shots.logit_scale * normalize(trained["vectors"], dim=-1)
+        self.weights_ = shots.logit_scale * unit_length(trained["vectors"])
         self.biases_ = torch.zeros_like(self.weights_[..., 0])
         return self
 
@@ -147,6 +147,6 @@ class CLAP(ZSLP):
 
 def cosine_gradient(vectors: Tensor, shots: Shots) -> Tensor:
     """Gradient (E, N, D) of the mean cross-entropy of ``s f . w_c / |w_c|`` with respect to w."""
-    weights = shots.logit_scale * normalize(vectors, dim=-1)
+    weights = shots.logit_scale * unit_length(vectors)
     slope = cross_entropy_gradient(weights @ shots.features.mT, shots) @ shots.features
     return through_unit_length(shots.logit_scale * slope, vectors)

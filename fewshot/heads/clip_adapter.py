@@ -7,7 +7,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number, expect_positive_int, expect_repeats
 from fewshot.heads.base import Head, Query, Support
@@ -19,7 +18,7 @@ from fewshot.heads.solvers.training import (
     through_unit_length,
     train,
 )
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 
 # Weights, gradient and moments of so many bytes are trained at a time on a CPU: they are read in
@@ -114,10 +113,10 @@ class CLIPAdapter(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Scaled cosines (E, T, N) of adapted queries and text."""
-        features = normalize(query.features, dim=-1, eps=SHORTEST)
+        features = unit_length(query.features)
         adapted = ((features @ self.first_).relu_() @ self.second_).relu_()
         mixed = adapted.mul(self.ratio).add_(features, alpha=1 - self.ratio)
-        return normalize(mixed, dim=-1) @ self.text_.mT
+        return unit_length(mixed) @ self.text_.mT
 
     def _check_parameters(self) -> None:
         expect_number("head.clip_adapter.ratio", self.ratio, 0, 1)
@@ -148,7 +147,7 @@ def adapter_gradient(parameters: Parameters, shots: Shots, ratio: float) -> Para
     hidden = (shots.features @ parameters["first"]).relu_()
     adapted = (hidden @ parameters["second"]).relu_()
     mixed = ratio * adapted + (1 - ratio) * shots.features
-    logits = shots.logit_scale * shots.text @ normalize(mixed, dim=-1).mT
+    logits = shots.logit_scale * shots.text @ unit_length(mixed).mT
     slope = shots.logit_scale * cross_entropy_gradient(logits, shots).mT @ shots.text
     slope = ratio * through_unit_length(slope, mixed) * (adapted > 0)
     inner = (slope @ parameters["second"].mT) * (hidden > 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_choice, expect_number, expect_repeats
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import Preset, with_preset
-from fewshot.heads.solvers.information import unit
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
@@ -142,7 +142,7 @@ class EMDirichlet(Head):
 
 def simplex(features: Tensor, text: Tensor, temperature: float) -> Tensor:
     """Zero-shot probabilities (E, n, N) of features (E, n, D) under unit text (E, N, D)."""
-    return (temperature * (unit(features) @ text.mT)).softmax(-1)
+    return (temperature * (unit_length(features) @ text.mT)).softmax(-1)
 
 
 def log_density(logs: Tensor, a: Tensor) -> Tensor:

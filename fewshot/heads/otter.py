@@ -6,12 +6,11 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_choice, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import with_preset
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.solvers.transport import sinkhorn
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
@@ -123,7 +122,7 @@ class Otter(Head):
 
     def _logits(self, features: Tensor) -> Tensor:
         """Zero-shot logits (E, n, N) in float64."""
-        x = normalize(features.double(), dim=-1, eps=SHORTEST)
+        x = unit_length(features.double())
         return self.scale_ * (x @ self.text_.double().mT)
 
 

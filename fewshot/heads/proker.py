@@ -6,13 +6,12 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect, expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.selection import loss_of
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
@@ -96,7 +95,7 @@ class ProKeR(Head):
 
     def scores(self, query: Query) -> Tensor:
         """Scores (E, T, N) times the scale of the dual encoder, which changes no decision."""
-        x = normalize(query.features, dim=-1, eps=SHORTEST)
+        x = unit_length(query.features)
         nearness = kernel(x, self.shots_, self.beta_.to(x.dtype))
         return self.scale_ * (x @ self.text_.mT + nearness @ self.coefficients_)
 
@@ -141,7 +140,7 @@ class Problem(NamedTuple):
 def problem_of(support: Support) -> Problem:
     """The regression that the shots and the text of a support make."""
     ways, most = support.mask.shape[1:]
-    shots = normalize(support.features.flatten(1, 2), dim=-1, eps=SHORTEST)
+    shots = unit_length(support.features.flatten(1, 2))
     zero_shot = shots @ class_text(support, "proker").mT
     labels = torch.eye(ways, dtype=shots.dtype, device=shots.device).repeat_interleave(most, 0)
     mask = support.mask.flatten(1)

@@ -7,7 +7,6 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import (
     expect,
@@ -18,7 +17,7 @@ from fewshot.exceptions import (
 )
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.presets import Preset, with_preset
-from fewshot.heads.solvers.transforms import QueryCenter, centred, check_query_center
+from fewshot.heads.solvers.transforms import QueryCenter, centred, check_query_center, unit_length
 from fewshot.heads.solvers.transport import sinkhorn, transport_plan
 from fewshot.heads.solvers.unlabelled import mixed_means, padding_zeroed, proximities
 
@@ -132,7 +131,7 @@ class PTMAP(Head):
             for features in (support.features, query.features)
         )
         if self.normalize:
-            shots, queries = normalize(shots, dim=-1), normalize(queries, dim=-1)
+            shots, queries = unit_length(shots), unit_length(queries)
         shots = shots * support.mask[..., None]  # the power of zero is not zero
         support, query = replace(support, features=shots), replace(query, features=queries)
         return centred(support, query, self.center, "head.pt_map")

@@ -6,13 +6,13 @@ from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect, expect_bool, expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support
 from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.text_weight import visual_weight, zero_shot_confidence
 from fewshot.heads.solvers.training import Shots, shots_of
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 
 TextWeight = Literal["spread", "total", "shots", "confidence"]
@@ -96,8 +96,8 @@ class SSText(LinearHead):
             weight = shots.logit_scale * counts / (counts.sum(1, keepdim=True) * text)
         vectors = shots.text + weight * means
         if head.repel:
-            vectors = vectors - normalize(2 * vectors - vectors.mean(1, keepdim=True), dim=-1)
-        self.weights_ = shots.logit_scale * normalize(vectors, dim=-1)
+            vectors = vectors - unit_length(2 * vectors - vectors.mean(1, keepdim=True))
+        self.weights_ = shots.logit_scale * unit_length(vectors)
         self.biases_ = torch.zeros_like(self.weights_[..., 0])
         return self
 

@@ -18,6 +18,7 @@ from fewshot.heads.solvers.training import (
     through_unit_length,
     train,
 )
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 
 PAPER = {"learning_rate": 2e-3}
@@ -105,7 +106,7 @@ class TaskRes(LinearHead):
 def classifier(residual: Tensor, shots: Shots, alpha: float) -> Tensor:
     """``s v_c / |v_c|`` with ``v_c = t_c + alpha x_c``: (E, N, D)."""
     moved = shots.text + alpha * residual
-    return shots.logit_scale * torch.nn.functional.normalize(moved, dim=-1)
+    return shots.logit_scale * unit_length(moved)
 
 
 def residual_gradient(residual: Tensor, shots: Shots, alpha: float) -> Tensor:

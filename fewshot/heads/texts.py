@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import FewshotError
 from fewshot.heads.base import Support
+from fewshot.heads.solvers.transforms import unit_length
 
 
 def class_text(support: Support, name: str) -> Tensor:
@@ -19,7 +19,7 @@ def class_text(support: Support, name: str) -> Tensor:
     """
     if support.context.text is None:
         raise no_text(name)
-    return normalize(support.context.text, dim=-1)
+    return unit_length(support.context.text)
 
 
 def no_text(name: str) -> FewshotError:

@@ -17,12 +17,12 @@ from fewshot.heads.solvers.information import (
     Similarity,
     logits,
     maximise_information,
-    unit,
 )
 from fewshot.heads.solvers.transforms import (
     QueryCenter,
     centred,
     check_query_center,
+    unit_length,
     uses_of_center,
 )
 from fewshot.heads.tags import HeadTags
@@ -128,7 +128,7 @@ class TIM(Head):
     def _logits(self, support: Support, query: Query) -> Tensor:
         support, query = centred(support, query, self.center, "head.tim")
         points = Points.of(support, query)
-        start = support if self.similarity == "cosine" else unit_length(support)
+        start = support if self.similarity == "cosine" else shots_at_unit_length(support)
         aim = Objective(self.support_weight, self.marginal_weight, self.conditional_weight)
         how = Descent(self.steps, self.learning_rate, self.temperature, self.similarity)
         prototypes = maximise_information(start.means(), points, aim, how)
@@ -145,6 +145,6 @@ class TIM(Head):
         check_query_center(self.center, support, "head.tim")
 
 
-def unit_length(support: Support) -> Support:
+def shots_at_unit_length(support: Support) -> Support:
     """The same with every shot at unit length (zero stays zero)."""
-    return Support(unit(support.features), support.mask, support.context)
+    return Support(unit_length(support.features), support.mask, support.context)

@@ -6,13 +6,12 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
 from fewshot.heads.gda import gda_form
 from fewshot.heads.solvers.selection import cautious, folds, mistakes_of
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
@@ -86,7 +85,7 @@ class TIMO(LinearHead):
 def with_texts(support: Support, text: Tensor) -> Support:
     """Shots (E, N, K, D) and, in front of them, the texts (E, N, D) times their cosine with the
     class means: (E, N, 1 + K, D)."""
-    means = normalize(support.means(), dim=-1, eps=SHORTEST)
+    means = unit_length(support.means())
     guided = (means * text).sum(-1, keepdim=True) * text
     features = torch.cat([guided[:, :, None], support.features], 2)
     mask = torch.cat([torch.ones_like(support.mask[..., :1]), support.mask], 2)

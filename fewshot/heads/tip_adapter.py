@@ -6,12 +6,11 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import Head, Query, Support
 from fewshot.heads.solvers.selection import loss_of
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
 
@@ -72,13 +71,13 @@ class TipAdapter(Head):
         self._check_parameters()
         self.text_ = class_text(support, self.name)
         self.scale_, self.mask_ = support.context.logit_scale, support.mask
-        self.keys_ = normalize(support.features, dim=-1, eps=SHORTEST)
+        self.keys_ = unit_length(support.features)
         self.alpha_, self.beta_ = self._settings()
         return self
 
     def scores(self, query: Query) -> Tensor:
         """Zero-shot logits and cache logits: (E, T, N)."""
-        x = normalize(query.features, dim=-1, eps=SHORTEST)
+        x = unit_length(query.features)
         affinities = (x @ self.keys_.flatten(1, 2).mT).unflatten(-1, self.mask_.shape[1:])
         cache = cache_sums(affinities, self.mask_[:, None], self.beta_[:, None, None, None])
         return self.scale_ * (x @ self.text_.mT) + self.alpha_[:, None, None] * cache

@@ -127,16 +127,16 @@ class _UnequalRole(_Role):
     def __init__(
         self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, many: int
     ) -> None:
-        self.share = (rows >= 0).sum(-1)
-        total = _per_class(classes, self.share, many)
-        means = _per_class(classes, self.share * response, many) / np.maximum(total, 1)
+        real = rows >= 0
+        number = real.sum(-1)
+        total = _per_class(classes, number, many)
+        means = _per_class(classes, number * response, many) / np.maximum(total, 1)
         response = response - means[classes]
         super().__init__(response, rows, classes, labels, many)
-        real = rows >= 0
         squares = np.broadcast_to((response**2)[..., None], rows.shape)[real]
         self.squares = np.bincount(rows[real], squares, minlength=len(labels))
         size = np.bincount(labels[labels >= 0], minlength=many)
-        self.share = self.share / np.maximum(size, 1)[classes]
+        self.share = number / np.maximum(size, 1)[classes]
 
     def products(self, second: _Role, with_class: NDArray) -> NDArray:
         """As in `_Role`, without pairs of one episode and what is then expected by chance."""

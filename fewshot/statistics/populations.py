@@ -127,7 +127,6 @@ def population_intervals(
     # Other classes come with other images.
     total = None if between is None else max(draw + between, within or 0.0)
     degrees = len(np.unique(classes[classes >= 0])) - 1
-    reason = RELATED if related else MOST_CLASSES if (classes < 0).any() else ALL_CLASSES
     of_images = _interval(mean, within, ALL_IMAGES, "images", level)
     if closed:
         of_images = _interval(mean, draw, None, "images", level, len(values) - 1)
@@ -135,12 +134,14 @@ def population_intervals(
     return {
         "episodes": _interval(mean, draw, None, "episodes", level),
         "images": of_images,
-        "classes": _interval(mean, total, reason, "classes", level, degrees),
+        "classes": _interval(
+            mean, total, _no_class_interval(classes, related), "classes", level, degrees
+        ),
     }
 
 
 def paired_intervals(
-    values: NDArray, classes: NDArray, level: float = LEVEL
+    values: NDArray, classes: NDArray, level: float = LEVEL, *, related: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Intervals of the mean of values of episodes, where the images of each are not at hand.
 
@@ -148,8 +149,10 @@ def paired_intervals(
     ----------
     values : ndarray of shape (E,)
         As differences of two heads.
-    classes : ndarray of shape (E, N)
-        All classes of each episode.
+    classes : ndarray of shape (E, N), int
+        All classes of each episode, -1 in the padding of episodes of fewer.
+    related : bool
+        As in `population_intervals`.
 
     Returns
     -------
@@ -161,13 +164,22 @@ def paired_intervals(
         populations = ("episodes", "classes")
         return {name: _interval(mean, None, ONE_EPISODE, name, level) for name in populations}
     draw = float(values.var(ddof=1)) / len(values)
-    between = class_variance(values, classes)
+    between = None if related else class_variance(values, classes)
     total = None if between is None else draw + between
-    degrees = len(np.unique(classes)) - 1
+    degrees = len(np.unique(classes[classes >= 0])) - 1
     return {
         "episodes": _interval(mean, draw, None, "episodes", level),
-        "classes": _interval(mean, total, ALL_CLASSES, "classes", level, degrees),
+        "classes": _interval(
+            mean, total, _no_class_interval(classes, related), "classes", level, degrees
+        ),
     }
+
+
+def _no_class_interval(classes: NDArray, related: bool) -> str:
+    """Why there is no interval for other classes, where there is none."""
+    if related:
+        return RELATED
+    return MOST_CLASSES if (classes < 0).any() else ALL_CLASSES
 
 
 def are_disjoint(support: NDArray, query: NDArray) -> bool:

@@ -10,6 +10,7 @@ from fewshot.heads import heads
 from fewshot.heads.base import Query, Support
 from fewshot.testing import head_checks
 from fewshot.testing.gaussians import CASES, N, T, support_and_query
+from fewshot.testing.head_cases import quick
 
 # Name of a check: its cases. One test has them all, as pytest itself takes longer for a test than
 # most heads for a case; the message of a failure names the case.
@@ -42,6 +43,18 @@ def test_features_that_cannot_be_squared_are_refused(case, power, dtype):
     if power > 0:
         with pytest.raises(FewshotError, match=r"^query: .* squares"):
             Query.of((query.features * 2.0**power).to(dtype))
+
+
+@pytest.mark.parametrize("name", heads)
+def test_a_query_that_is_nearly_zero_has_a_score(name):
+    """Its squares underflow in float32, which no check of the largest of all numbers sees."""
+    head, (support, query) = quick(heads.create(name)), support_and_query("complete")
+    support, features = support.to(torch.float32), query.features.float()
+    features[:, 0] *= 1e-25
+    scores = head.fit(support).scores(Query.of(features))
+    features[:, 0] = 0
+    largest = head.fit(support).scores(Query.of(features)).abs().max()
+    assert scores.abs().max() < 2 * largest  # neither infinite nor as of a huge vector
 
 
 @pytest.mark.parametrize("name", ["ridge", "svm", "logistic"])

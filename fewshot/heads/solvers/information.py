@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from fewshot.heads.base import Query, Support
+from fewshot.heads.solvers.transforms import unit_length
 
 Similarity = Literal["cosine", "euclidean"]
 
-SHORTEST = 1e-12  # length below which a vector has no direction
+SHORTEST = 1e-12  # length below which a prototype has no direction
 LOG_FLOOR = 1e-12  # added to probabilities in logarithms
 
 
@@ -42,7 +43,9 @@ class Points(NamedTuple):
             mask.to(features.dtype) / mask.sum(1, keepdim=True).clamp_min(1)
             for mask in (support.mask.flatten(1, 2), query.learning_mask)
         ]
-        return cls(unit(features), labels.repeat_interleave(K, 1), torch.cat(shares, 1)[:, None])
+        return cls(
+            unit_length(features), labels.repeat_interleave(K, 1), torch.cat(shares, 1)[:, None]
+        )
 
 
 class Objective(NamedTuple):
@@ -69,11 +72,6 @@ class Descent(NamedTuple):
     learning_rate: float
     temperature: float
     similarity: Similarity
-
-
-def unit(vectors: Tensor) -> Tensor:
-    """Vectors (..., D) at unit length."""
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(SHORTEST)
 
 
 def logits(dots: Tensor, prototypes: Tensor, how: Descent) -> tuple[Tensor, Tensor]:

@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.heads.base import Support
-from fewshot.heads.solvers.transforms import SHORTEST
+from fewshot.heads.solvers.transforms import length_of, unit_length
 from fewshot.heads.texts import class_text
 
 Parameters = dict[str, Tensor]
@@ -72,7 +71,7 @@ def shots_of(support: Support, name: str) -> Shots:
     targets = torch.diag_embed(weight.mT).permute(0, 2, 3, 1).flatten(2)
     share = weight / weight.sum((1, 2), keepdim=True)
     return Shots(
-        normalize(support.features.flatten(1, 2), dim=-1, eps=SHORTEST),
+        unit_length(support.features.flatten(1, 2)),
         targets,
         share.flatten(1)[:, None],
         text,
@@ -90,7 +89,7 @@ def cross_entropy_gradient(logits: Tensor, shots: Shots) -> Tensor:
 
 def through_unit_length(gradient: Tensor, vectors: Tensor) -> Tensor:
     """Gradient with respect to v of a loss with this gradient with respect to v / |v|: (..., D)."""
-    length = vectors.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
+    length = length_of(vectors)
     unit = vectors / length
     return (gradient - unit * (unit * gradient).sum(-1, keepdim=True)) / length
 

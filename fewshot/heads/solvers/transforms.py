@@ -14,22 +14,20 @@ from fewshot.heads.base import Query, Support
 Center = Literal["none", "base", "support"]
 QueryCenter = Literal["none", "base", "support", "all", "each"]  # of heads that see all queries
 
-# Length below which a vector has no direction: its square is float32's smallest normal number.
-SHORTEST = 2.0**-63
-
 
 def unit_length(features: Tensor) -> Tensor:
-    """Vectors (..., D) divided by their length; zero stays zero."""
+    """Vectors (..., D) divided by their length; zero stays zero, and what is nearly zero short."""
     return features / length_of(features)
 
 
 def length_of(features: Tensor) -> Tensor:
-    """Lengths (..., 1) of vectors (..., D), at least the smallest normal number.
+    """Lengths (..., 1) of vectors (..., D), at least the root of the smallest normal number.
 
+    Of a shorter vector, 2^-63 in float32, the squares are lost, and with them the length.
     A product divided by them is cheaper than a product of vectors that were divided.
     """
     lengths = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-    return lengths.clamp_min(torch.finfo(features.dtype).tiny)
+    return lengths.clamp_min(torch.finfo(features.dtype).tiny ** 0.5)
 
 
 def power_transform(features: Tensor, exponent: float) -> Tensor:

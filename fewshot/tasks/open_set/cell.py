@@ -129,19 +129,26 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
     groups: dict[EpisodeSet, dict[str, Result]] = {}
     for episodes, result in evaluated:
         groups.setdefault(episodes, {})[head_label(result.summary)] = result
-    for results in groups.values():
+    for episodes, results in groups.items():
+        related = episodes.related_classes
         for first, second in itertools.combinations(results, 2):
             rows = [results[name].rows(EPISODES.name) for name in (first, second)]
-            names = [
-                [*row[0], *row[1]] for row in rows[0][["classes", "unknown_classes"]].to_numpy()
-            ]
-            classes = np.unique(np.array(names), return_inverse=True)[1].reshape(len(names), -1)
+            classes = _numbered(rows[0]["classes"] + rows[0]["unknown_classes"])
             pair: dict[str, Any] = {"first": first, "second": second}
             for measure in MEASURES:
                 values = rows[0][measure].to_numpy(float) - rows[1][measure].to_numpy(float)
-                pair[measure] = paired_intervals(values, classes)
+                pair[measure] = paired_intervals(values, classes, related=related)
             summary = cast("OpenSetSummary", results[first].summary)
             summary["comparisons"].append(cast("OpenSetComparison", pair))
+
+
+def _numbered(names: pd.Series) -> NDArray[np.int64]:
+    """Numbers (E, N) of the classes in lists of names, -1 in the padding of shorter lists."""
+    counts = names.map(len).to_numpy()
+    numbers = np.full((len(names), counts.max()), PADDING, dtype=np.int64)
+    real = np.arange(counts.max()) < counts[:, None]
+    numbers[real] = np.unique(np.concatenate(names.tolist()), return_inverse=True)[1]
+    return numbers
 
 
 def _intervals(
@@ -166,6 +173,7 @@ def _intervals(
         np.concatenate([episodes.support, none], 1),
         query,
         impostors=True,
+        related=episodes.related_classes,
     )
     return cast("Intervals", intervals)
 
@@ -185,7 +193,7 @@ def _rows(
     """Data frame with a row per episode."""
     names = np.array(bank.classnames, dtype=object)
     rows = pd.DataFrame({"episode": np.arange(len(episodes))}).assign(**cell)
-    rows["classes"] = list(names[episodes.classes].tolist())
+    rows["classes"] = [names[known[known >= 0]].tolist() for known in episodes.classes]
     rows["unknown_classes"] = list(names[classes].tolist())
     rows["queries"] = episodes.query_counts.sum(-1)
     rows["unknown_images"] = unknown[0].size

@@ -23,6 +23,7 @@ from fewshot.tasks.engine.batches import (
     map_chunks,
     query_images,
 )
+from fewshot.tasks.engine.equal_ways import groups_of
 from fewshot.tasks.engine.settings import Settings
 from fewshot.tasks.open_set.known import SCORE, known_score
 
@@ -62,7 +63,7 @@ def open_set_measures(
     ----------
     bank : FeatureBank
     episodes : EpisodeSet
-        E episodes.
+        E episodes, also of varying ways.
     unknown : ndarray of shape (E, U), int
         Row numbers of unknown queries.
     head : Head
@@ -76,6 +77,21 @@ def open_set_measures(
     FewshotError
         Scores that are NaN.
     """
+    values = np.empty((len(episodes), len(OpenSetMeasures._fields)))
+    for chosen, part in groups_of(episodes):
+        values[chosen] = _of_equal_ways(bank, part, unknown[chosen], head, score, settings)
+    return OpenSetMeasures(*values.T)
+
+
+def _of_equal_ways(
+    bank: FeatureBank,
+    episodes: EpisodeSet,
+    unknown: NDArray,
+    head: Head,
+    score: str,
+    settings: Settings,
+) -> NDArray:
+    """Measures (E, 5) in the order of `OpenSetMeasures`."""
     device, ways = settings.device, episodes.ways
 
     def work(start: int, stop: int) -> Tensor:
@@ -83,7 +99,9 @@ def open_set_measures(
         fitted = head.clone().fit(support)
         known = episodes.query_rows(start, stop)
         rows = np.concatenate([known.reshape(stop - start, -1), unknown[start:stop]], axis=1)
-        query, by_class = load_rows(bank, rows, episodes.seed or 0, start, device, head.uses)
+        query, by_class = load_rows(
+            bank, rows, episodes.seed or 0, episodes.numbers_of(start, stop), device, head.uses
+        )
         scores = fitted.scores(query)
         check_scores(fitted, scores.amax(-1), query.mask)
         level = by_class(_level(fitted, query, scores, score))
@@ -98,7 +116,7 @@ def open_set_measures(
         pieces.append(piece.cpu())
         if settings.progress:
             settings.progress(len(piece))
-    return OpenSetMeasures(*torch.cat(pieces).numpy().T)
+    return torch.cat(pieces).numpy()
 
 
 def _level(fitted: Head, query: Query, scores: Tensor, score: str) -> Tensor:

@@ -20,7 +20,8 @@ class OpenSetSettings:
     Attributes
     ----------
     unknown_ways : int >= 1, optional
-        Classes outside of the episode that unknown queries are of; None: as many as known ones.
+        Classes outside of the episode that unknown queries are of; None: as many as known ones,
+        or as many as episodes of varying ways have on average.
     unknown_queries : int >= 1, optional
         Queries of each of them; None: as many as of a known class, 15 where these differ.
     score : {"probability", "entropy", "score"}
@@ -63,4 +64,4 @@ class OpenSetSettings:
         counts = None if episodes.query is None else episodes.query_counts
         even = counts is not None and counts.min() == counts.max()
         queries = int(counts.max()) if even and counts is not None else USUAL_QUERIES
-        return self.unknown_ways or episodes.ways, self.unknown_queries or queries
+        return self.unknown_ways or episodes.nominal_ways, self.unknown_queries or queries

@@ -26,6 +26,9 @@ def test_unit_length(features):
     assert torch.equal(unit_length(torch.zeros(2, 3)), torch.zeros(2, 3))
     tiny = features * 1e-30
     torch.testing.assert_close(unit_length(tiny), unit_length(features))
+    # Squares of these are lost, and with them the length: not huge vectors, of any dtype.
+    for dtype, small in ((torch.float32, 1e-25), (torch.float64, 1e-180)):
+        assert unit_length(features.to(dtype) * small).abs().max() < 1e-5
 
 
 def test_power_of_features_above_zero_is_that_of_the_paper(features):

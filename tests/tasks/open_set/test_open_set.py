@@ -7,14 +7,18 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import fewshot
-from fewshot.episodes import sample_all_way, sample_episodes
+from fewshot.episodes import sample_all_way, sample_episodes, sample_meta_dataset
+from fewshot.episodes.meta_dataset import MetaDatasetRules
 from fewshot.exceptions import FewshotError
+from fewshot.features.bank import FeatureBank
 from fewshot.heads import BDCSPN, NCM
 from fewshot.report.tasks import report_of
 from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.statistics.populations import paired_intervals
 from fewshot.statistics.ranking import open_set_rate
+from fewshot.tasks.engine.settings import Settings
+from fewshot.tasks.open_set.cell import evaluate_open_set, note_comparisons, unknown_of
 from fewshot.tasks.open_set.known import known_score
 from fewshot.tasks.open_set.sampling import draw_unknown
 from fewshot.tasks.open_set.settings import OpenSetSettings
@@ -245,3 +249,35 @@ def test_classes_of_all_way_episodes_can_have_no_others():
     drawn = sample_all_way(LABELS, 2, 2)
     with pytest.raises(FewshotError, match="at most the 0 classes"):
         draw_unknown(drawn, np.arange(10), 1, 1, 0)
+
+
+def test_episodes_of_varying_ways():
+    labels = np.repeat(np.arange(24), 16)
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(24, 8))[labels] + rng.normal(size=(384, 8))).astype(np.float32)
+    drawn = sample_meta_dataset(labels, 25, rules=MetaDatasetRules(min_ways=3, max_ways=8))
+    assert drawn.way_counts.min() < drawn.way_counts.max()
+    bank = FeatureBank(features, labels, tuple(f"class {c:02d}" for c in range(24)))
+    options, settings = OpenSetSettings(unknown_ways=4, unknown_queries=3), Settings()
+    results = [
+        evaluate_open_set(bank, drawn, (name, head), options, settings, 0)
+        for name, head in (("ncm", NCM()), ("bd_cspn", BDCSPN()))
+    ]
+    rows, classes = results[0].rows("open_set"), drawn.classes
+    unknown_classes, unknown = unknown_of(bank, drawn, options, 0)
+    for e in (0, int(drawn.way_counts.argmin()), int(drawn.way_counts.argmax())):
+        shots, queries = drawn.support[e], drawn.query[e]
+        means = [features[k[k >= 0]].mean(0) for k in shots if (k >= 0).any()]
+        assert rows.classes[e] == [bank.classnames[c] for c in classes[e] if c >= 0]
+        assert rows.unknown_classes[e] == [bank.classnames[c] for c in unknown_classes[e]]
+        level = [
+            -np.square(features[images] - np.array(means)[:, None]).sum(-1) / 2
+            for images in (queries[queries >= 0], unknown[e].ravel())
+        ]
+        odds = [known_score(torch.from_numpy(scores.T)[None], "probability") for scores in level]
+        truth = np.repeat([1, 0], [odds[0].numel(), odds[1].numel()])
+        expected = roc_auc_score(truth, torch.cat(odds, 1)[0])
+        assert rows.auroc[e] == pytest.approx(expected, abs=1e-6)
+    note_comparisons([(drawn, result) for result in results])
+    (pair,) = results[0].summary["comparisons"]
+    assert pair["auroc"]["classes"]["lower"] is not None
