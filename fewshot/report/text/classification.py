@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from fewshot.report.aligned import (
+    LONGEST_HEAD,
     WIDTH,
     aligned,
     legend,
@@ -234,7 +235,7 @@ def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSum
     if _is_uneven(cells):
         measured.append(percent_interval(cell.get("query_accuracy")))
     error = percent(cell["actual_error"]["mean"])
-    return [short(head_label(cell)), *map(str, numbers), *measured, error]
+    return [short(head_label(cell), LONGEST_HEAD), *map(str, numbers), *measured, error]
 
 
 def _legend(cells: Sequence[ClassificationSummary]) -> str:
