@@ -165,7 +165,7 @@ def sample_meta_dataset(
     expect_positive_int("seed", seed, minimum=0)
     expect_choice("episodes.min_images", min_images, ("raise", "drop"))
     if unlabelled is not None:
-        check_are_queries(unlabelled)
+        check_are_queries(unlabelled, "meta_dataset")
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
     index = ClassIndex.of(labels, int(pool.max(initial=0)) + 1)
     names = [str(c) for c in range(len(index.size))] if classnames is None else classnames

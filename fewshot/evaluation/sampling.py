@@ -216,7 +216,7 @@ def draw_episodes(
         expect(ways is not None, "episodes.ways", "expected a number, got none")
         return sample_disjoint_episodes(
             bank.labels, ways or 0, shots, queries, episodes, seed,
-            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+            queries_unlabelled=_are_queries(sampling.unlabelled, sampler), **pool,
         )  # fmt: skip
     episodes = int(episodes)
     if sampler == "effective":
@@ -225,11 +225,11 @@ def draw_episodes(
         return sample_effective_episodes(
             bank.labels, ways, shots, sampling.k_eff, sampling.queries_total, episodes, seed,
             sampling.query_shares, sampling.alpha, subset=bank.subset,
-            queries_unlabelled=_are_queries(sampling.unlabelled), **pool,
+            queries_unlabelled=_are_queries(sampling.unlabelled, sampler), **pool,
         )  # fmt: skip
     if sampler == META_DATASET:
         expect_single(bank, "the sampler meta_dataset")
-        _are_queries(sampling.unlabelled)
+        _are_queries(sampling.unlabelled, sampler)
         del pool["largest_shots"]
         return sample_meta_dataset(
             bank.labels, episodes, seed, sampling.meta_dataset, _taxonomy(sampling, bank),
@@ -262,10 +262,10 @@ def _taxonomy(sampling: Sampling, bank: FeatureBank) -> Taxonomy | None:
     return taxonomy if isinstance(taxonomy, Taxonomy) else None
 
 
-def _are_queries(unlabelled: UnlabelledSampling | None) -> bool:
+def _are_queries(unlabelled: UnlabelledSampling | None, sampler: str) -> bool:
     """Whether the queries are the unlabelled images, of a sampler that has no others."""
     if unlabelled is not None:
-        check_are_queries(unlabelled)
+        check_are_queries(unlabelled, sampler)
     return unlabelled is not None
 
 

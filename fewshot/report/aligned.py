@@ -11,6 +11,8 @@ WIDTH = 100
 NARROWEST = 40
 NO_BREAK = "\N{NO-BREAK SPACE}"
 LONGEST_NAME = 22
+# Of heads: what tells two variants apart stands at the end of the label.
+LONGEST_HEAD = 34
 GAP = "  "
 
 
@@ -63,10 +65,10 @@ def legend(meanings: dict[str, str]) -> str:
     )
 
 
-def short(name: object) -> str:
-    """`name` without control characters, cut to `LONGEST_NAME` characters."""
+def short(name: object, longest: int = LONGEST_NAME) -> str:
+    """`name` without control characters, cut to `longest` characters."""
     text = plain(name)
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def markdown(text: str) -> str:

@@ -113,6 +113,7 @@ def test_a_value_that_is_wrong(refused_run, feature_file, settings, message):
         ("effective", "episodes.unlabelled=3", "episodes.unlabelled: expected queries or null"),
         ("effective", "episodes.strangers=0.5", "episodes.strangers: got 0.5 without unlabelled"),
         ("balanced", "episodes.sampler=effective", "episodes.sampler: got 'effective' with the "),
+        ("disjoint", "episodes.unlabelled=3", "null with the sampler disjoint, got 3. Set"),
         ("disjoint", "episodes.count=999", "episodes.count: expected at most the "),
         ("disjoint", "episodes.count=most", "episodes.count: expected an integer >= 1, got 'most'"),
         ("disjoint", "episodes.queries=all", "episodes.queries: expected a number of queries"),

@@ -1,4 +1,4 @@
-"""What `fewshot.predict` refuses in Python: errors name the argument that it came by."""
+"""What `fewshot.predict` refuses in Python, naming the argument it came by, and what it notes."""
 
 from __future__ import annotations
 
@@ -65,3 +65,10 @@ def test_a_limit_on_the_page_is_a_share(limit, tmp_path):
     with pytest.raises(FewshotError, match=r"^fail_above: expected a number"):
         forecast.page(tmp_path / "page.html", limit)
     assert not (tmp_path / "page.html").exists()
+
+
+def test_heads_that_assume_equal_shares_have_a_note():
+    text = " ".join(
+        repr(fewshot.predict(bank("abc"), head=["ncm", "soft_kmeans", "pt_map"])).split()
+    )
+    assert "Note on pt_map: it assumes the same number of images of every class" in text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from fewshot.report.aligned import (
+    LONGEST_HEAD,
     WIDTH,
     aligned,
     legend,
@@ -47,7 +47,7 @@ from fewshot.tasks.classification.schema import ClassificationSummary
 from fewshot.units import is_number, percent
 
 OTHER_CLASSES = "classes ±"
-OF_QUERIES, SAME = "queries %", 1e-9
+OF_QUERIES = "queries %"
 ESTIMATOR_GAP = "   "
 # Between estimators that saw unlabelled images and others.
 GROUP_GAP = " | "
@@ -212,9 +212,9 @@ def _is_closed_form(cell: ClassificationSummary) -> bool:
 
 
 def _is_uneven(cells: Sequence[ClassificationSummary]) -> bool:
-    """Whether episodes are not balanced, and the share of all right queries is another number."""
+    """Whether episodes are not balanced, and the share of all right queries reads otherwise."""
     return any(
-        abs(cast("float", queries["mean"]) - cast("float", cell["accuracy"]["mean"])) > SAME
+        percent_interval(queries) != percent_interval(cell["accuracy"])
         for cell in cells
         if cell.get("protocol") and (queries := cell.get("query_accuracy"))
     )
@@ -234,7 +234,7 @@ def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSum
     if _is_uneven(cells):
         measured.append(percent_interval(cell.get("query_accuracy")))
     error = percent(cell["actual_error"]["mean"])
-    return [short(head_label(cell)), *map(str, numbers), *measured, error]
+    return [short(head_label(cell), LONGEST_HEAD), *map(str, numbers), *measured, error]
 
 
 def _legend(cells: Sequence[ClassificationSummary]) -> str:

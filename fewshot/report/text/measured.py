@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fewshot.report.aligned import aligned, legend, markdown, short, wrapped
+from fewshot.report.aligned import LONGEST_HEAD, aligned, legend, markdown, short, wrapped
 from fewshot.report.intervals import (
     half_text,
     interval_text,
@@ -149,7 +149,7 @@ def _block(report: TaskReport, cells: Sequence[Cell]) -> str:
     columns = report.table_columns(cells)
     texts = _texts(report, cells, columns)
     titles = [plain(title) for title, _ in columns]
-    lines = aligned([titles, *([short(row[0]), *row[1:]] for row in texts)])
+    lines = aligned([titles, *([short(row[0], LONGEST_HEAD), *row[1:]] for row in texts)])
     question = f"{report.task.title}: {report.question}." if report.question else report.task.title
     top = [
         heading_text(cells),

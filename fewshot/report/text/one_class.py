@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fewshot.report.aligned import (
+    LONGEST_HEAD,
     aligned,
     legend,
     markdown,
@@ -202,7 +203,7 @@ def one_class_text(cells: Sequence[OneClassSummary], *, explained: bool = True) 
 
 def _block(group: Group, cells: Sequence[OneClassSummary]) -> str:
     texts = [entries(cell, cells) for cell in cells]
-    lines = aligned([header(cells), *([short(row[0]), *row[1:]] for row in texts)])
+    lines = aligned([header(cells), *([short(row[0], LONGEST_HEAD), *row[1:]] for row in texts)])
     top = [group.text, *wrapped(f"One-class: {QUESTION}.", ""), about(cells), ""]
     rows = [*top, lines[0], "-" * len(lines[0]), *lines[1:]]
     rows += _fallbacks(cells)

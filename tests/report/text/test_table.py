@@ -115,6 +115,23 @@ def test_long_names_do_not_widen_the_table(make):
     assert max(map(len, summary_table(run.summary["cells"]).splitlines())) <= 100
 
 
+def test_variants_of_a_head_stay_apart(make):
+    """What tells them apart stands at the end of the longest label: `laplacian_shot`, a preset."""
+    run = make(heads=("laplacian_shot",), episodes=5, shots=(5,))
+    (cell,) = run.summary["cells"]
+    variants = [cell | {"variant": variant} for variant in ("preset=paper", "preset=other")]
+    table = summary_table(variants)
+    assert all(f"laplacian_shot ({each['variant']})" in table for each in variants)
+
+
+@pytest.mark.parametrize(("apart", "shown"), [(1e-7, False), (0.02, True)])
+def test_the_share_of_all_queries_is_shown_where_it_reads_otherwise(make, apart, shown):
+    (cell,) = make(heads=("ncm",), episodes=5, shots=(5,)).summary["cells"]
+    moved = cell["accuracy"] | {"mean": cell["accuracy"]["mean"] + apart}
+    table = summary_table([cell | {"protocol": "all_way", "query_accuracy": moved}])
+    assert ("queries %" in table) == shown
+
+
 def test_markdown_has_the_same_numbers(make):
     run = make(heads=("n|c*m",), shots=(1, 5), episodes=50)
     lines = markdown_table(run.summary["cells"]).splitlines()

@@ -38,6 +38,7 @@ from fewshot.tasks.classification.forecast.unlabelled import (
     sharper,
 )
 from fewshot.tasks.classification.forecast.warnings import (
+    EVEN_IMAGES,
     calibration_warnings,
     disagreement_warnings,
     image_warnings,
@@ -253,6 +254,8 @@ def _of_head(
     ]
     if name not in curves:
         notes.append("what more images would bring is not known for this head")
+    if "query_prior" in head.uses:
+        notes.append(EVEN_IMAGES)
     return Forecast(
         backbone,
         name,

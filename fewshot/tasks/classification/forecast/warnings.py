@@ -15,6 +15,11 @@ from fewshot.tasks.classification.forecast.unlabelled import Numbers, Sharper
 
 UNEQUAL = 3  # times as many images as another class has
 LISTED = 5
+# Of heads that declare "query_prior".
+EVEN_IMAGES = (
+    "it assumes the same number of images of every class among those without labels that it learns "
+    "from, and is wrong more often where that does not hold"
+)
 
 
 def image_warnings(bank: FeatureBank, support: Support) -> Iterator[str]:
