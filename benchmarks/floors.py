@@ -40,7 +40,9 @@ def judged(names: Sequence[str], text: bool, base: bool) -> Iterator[tuple[str, 
         elif base and head.uses & {"base", "base_episodes"}:
             yield FLOOR_OF_BASE, head
         elif base and "center" in head.get_params():
-            yield FLOOR_OF_BASE, type(head)(**head.get_params() | {"center": "base"})
+            centred = type(head)(**head.get_params() | {"center": "base"})
+            if "base" in centred.uses:
+                yield FLOOR_OF_BASE, centred
 
 
 def measure(

@@ -33,7 +33,7 @@ from fewshot.evaluation.notices import AsWarnings
 from fewshot.evaluation.results import Results
 from fewshot.evaluation.run import run_summary
 from fewshot.evaluation.sources import GivenFeatures
-from fewshot.exceptions import expect, expect_choice
+from fewshot.exceptions import expect, expect_choice, expect_number
 from fewshot.features.bank import FeatureBank, make_bank
 from fewshot.features.copies import with_copies
 from fewshot.features.data_warnings import files_warnings
@@ -219,7 +219,7 @@ def evaluate(
     text : array or tensor of shape (C, D), optional
         A vector per class name in the space of the features, for heads that read class names. Of
         arrays only: banks and images under a dual encoder have theirs.
-    logit_scale : float
+    logit_scale : float > 0
         Factor by which the encoder of `text` multiplies cosines; CLIP's by default.
     predictor : str, TextPredictor or TextGaussians
         Predictor of class Gaussians from `text` for ``text_gaussian``: "ridge" or "network", which
@@ -336,6 +336,7 @@ def evaluate(
             features, labels, split=split, info=info, normalize=normalize or "none", **of_arrays
         )
         check_range(bank)
+        expect_number("logit_scale", logit_scale, 0, above=True)
         bank = replace(bank, logit_scale=float(logit_scale), predictor=predictor)
         source = GivenFeatures(with_copies(bank))
     if queries_from is not None:

@@ -131,6 +131,10 @@ def test_nothing_is_printed_and_the_result_reads_well(data, capsys):
         ({"split": ["tets"] * 300}, "expected base, validation or novel, got 'tets'"),
         ({"split": ["base"] * 10 + ["novel"] * 290}, "class '0' is in base and in novel"),
         ({"normalize": "l3"}, "normalize: expected one of"),
+        ({"logit_scale": "x"}, "logit_scale: expected a number > 0, got 'x'"),
+        ({"logit_scale": 0}, "logit_scale: expected a number > 0, got 0"),
+        ({"logit_scale": None}, "logit_scale: expected a number > 0, got None"),
+        ({"logit_scale": float("inf")}, "logit_scale: expected a number > 0, got inf"),
         ({"head": 3}, "expected a name or a Head"),
     ],
 )

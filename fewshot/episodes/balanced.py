@@ -315,11 +315,14 @@ def _large_enough_apart(
     first = int(pool[~fine][0])
     name = repr(str(classnames[first])) if classnames is not None else str(first)
     more = f" (and {len(pool) - fine.sum() - 1} more classes have too few)"
+    what, settings = "shots", "episodes.shots"
+    if room.unlabelled:
+        what, settings = "shots and unlabelled images", "episodes.unlabelled, episodes.shots"
     raise FewshotError(
         "episodes",
-        f"class {name} has {index.size[first]} images for shots and {tests.size[first]} for "
+        f"class {name} has {index.size[first]} images for {what} and {tests.size[first]} for "
         f"queries; {each} and {asked} are needed{more if (~fine).sum() > 1 else ''}",
-        "Lower episodes.shots or episodes.queries, or set episodes.min_images=drop.",
+        f"Lower {settings} or episodes.queries, or set episodes.min_images=drop.",
     )
 
 

@@ -35,7 +35,7 @@ class Margin(ErrorEstimator):
     refitted without them.
 
     With one shot of every class, S is the pooled within-class covariance of the base classes,
-    if there are any.
+    if there are any. Only heads that are class means there have such an answer.
 
     Parameters
     ----------
@@ -83,16 +83,17 @@ class Margin(ErrorEstimator):
         if bool(every.any()):
             mean, covariance = held_out_margins(stratified_scores(head, support), support)
             error = torch.where(every, self._error(mean, covariance).to(error), error)
+        is_means = form is not None and head.means_at_one_shot
         has_covariance = self.base_.covariance is not None
-        means_only = head.means_at_one_shot and has_covariance
-        if form is not None and means_only and bool(single.any()):
+        if form is not None and is_means and has_covariance and bool(single.any()):
             # LDA is nearest class mean there, so that the base covariance gives an answer.
             nearest_mean = form._replace(response=torch.ones_like(form.biases))
             one_shot_error = self._closed_form(
                 support, nearest_mean, torch.zeros_like(single)
             ).error
             error = torch.where(single, one_shot_error, error)
-        reason = ONE_SHOT if bool(single.all()) else NEEDS_TWO
+        base_would_do = is_means and not has_covariance
+        reason = ONE_SHOT if base_would_do and bool(single.all()) else NEEDS_TWO
         return Prediction.of(error, error.isfinite(), reason)
 
     def _error(self, mean: Tensor, scatter: Tensor) -> Tensor:

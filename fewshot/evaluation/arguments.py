@@ -152,7 +152,7 @@ def with_queries_from(task: Task, source: Source, queries: Any, missing: str, pa
     elif isinstance(queries, ImageDataset):
         other = ConfiguredSource(dict(source.settings), source.device, queries)
     elif isinstance(queries, str | Path):
-        other = source.other(str(queries))
+        other = source.other(str(queries), argument)
     else:
         raise FewshotError(
             argument, f"expected a bank, a data set, a folder, a name, a file of features or a "

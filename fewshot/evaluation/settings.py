@@ -71,7 +71,8 @@ def source_of_settings(task: Task, settings: dict[str, Any], device: torch.devic
     queries = episodes.get("queries_from")
     if queries is None or queries == "":
         return source
-    return TwoSets(source, source.other(str(queries)), episodes["min_images"], episodes["part"])
+    other = source.other(str(queries), "episodes.queries_from")
+    return TwoSets(source, other, episodes["min_images"], episodes["part"])
 
 
 def engine_of(settings: dict[str, Any]) -> Settings:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ from fewshot.evaluation.build import (
     named_backbone,
     other_dataset,
 )
+from fewshot.exceptions import FewshotError
 from fewshot.features.bank import FeatureBank
 from fewshot.features.copies import with_copies
 from fewshot.features.two_sets import with_queries_of
@@ -71,10 +73,26 @@ class Source(ABC):
         bank = self.bank(frozenset())
         return replace(bank, features=bank.features[:, :0], normalize="none")
 
-    def other(self, name: str) -> Source:
-        """Another data set under the same backbone: a name, a folder, or a file of features."""
+    def other(self, name: str, setting: str) -> Source:
+        """Another data set under the same backbone: a name, a folder, or a file of features.
+
+        Its faults are reported as those of `setting`, which it was named by.
+        """
         settings = dict(self.settings)
-        return ConfiguredSource(settings | {"dataset": other_dataset(settings, name)}, self.device)
+        with named_by(setting):
+            dataset = other_dataset(settings, name)
+        return ConfiguredSource(settings | {"dataset": dataset}, self.device, setting=setting)
+
+
+@contextmanager
+def named_by(setting: str | None) -> Iterator[None]:
+    """Report faults of the section ``dataset`` as those of the setting that has its place."""
+    try:
+        yield
+    except FewshotError as error:
+        if setting is None or error.argument.split(".")[0] != "dataset":
+            raise
+        raise FewshotError(setting, error.problem, error.remedy) from None
 
 
 class GivenFeatures(Source):
@@ -101,12 +119,27 @@ class GivenFeatures(Source):
 
 
 class ConfiguredSource(Source):
-    """Features of the data set and the backbone of a configuration, extracted where missing."""
+    """Features of the data set and the backbone of a configuration, extracted where missing.
+
+    Parameters
+    ----------
+    settings : dict
+    device : torch.device
+    images : ImageDataset, optional
+        In place of those that the section ``dataset`` describes.
+    setting : str, optional
+        By which the data set was named, in place of that section.
+    """
 
     def __init__(
-        self, settings: dict[str, Any], device: torch.device, images: ImageDataset | None = None
+        self,
+        settings: dict[str, Any],
+        device: torch.device,
+        images: ImageDataset | None = None,
+        setting: str | None = None,
     ) -> None:
         self.settings, self.device, self._given = settings, device, images
+        self._setting = setting
         self._images: ImageDataset | None = None
 
     def bank(self, uses: frozenset[str], check: Check = lambda _: None) -> FeatureBank:
@@ -116,7 +149,8 @@ class ConfiguredSource(Source):
             self._images = dataset
             check(labels_only(dataset))
 
-        return features_of(dict(self.settings), self.device, uses, note, self._given)
+        with named_by(self._setting):
+            return features_of(dict(self.settings), self.device, uses, note, self._given)
 
     def has_text(self) -> bool:
         """Whether the network of the images has a text encoder."""
@@ -138,7 +172,8 @@ class ConfiguredSource(Source):
 
     def labels(self) -> FeatureBank:
         """The labels of the images, or of a file of features."""
-        images = self._given or load_images(dict(self.settings))
+        with named_by(self._setting):
+            images = self._given or load_images(dict(self.settings))
         return super().labels() if isinstance(images, FeatureBank) else labels_only(images)
 
     def backbone(self) -> Backbone | None:
@@ -193,6 +228,6 @@ class TwoSets(Source):
         """How long the extraction of the shots' set would take."""
         return self.shots.estimate()
 
-    def other(self, name: str) -> Source:
+    def other(self, name: str, setting: str) -> Source:
         """A third data set under the same backbone."""
-        return self.shots.other(name)
+        return self.shots.other(name, setting)

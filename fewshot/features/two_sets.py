@@ -57,17 +57,10 @@ def with_queries_of(
     _check_alike(shots, queries)
     match = matched_classes(shots, queries)
     judged = _judged(shots, part)
-    _check_missing(
-        [shots.classnames[c] for c in np.flatnonzero(judged & (match < 0))],
-        len(shots.classnames),
-        missing,
-    )
+    missed = np.flatnonzero(judged & (match < 0))
+    if missing == "raise" or len(missed) == judged.sum():
+        _check_missing(shots, queries, missed)
     kept = np.flatnonzero((match >= 0) | ~judged)
-    expect(
-        bool((judged & (match >= 0)).any()), SETTING,
-        f"expected classes with the names of {_name(shots)}, got none in {_name(queries)}",
-        "Classes are matched by name: see dataset.classnames.",
-    )  # fmt: skip
     number = np.full(len(shots.classnames) + 1, -1)
     number[kept] = np.arange(len(kept))
     target = np.full(len(queries.classnames) + 1, -1)
@@ -201,13 +194,19 @@ def _check_alike(shots: FeatureBank, queries: FeatureBank) -> None:
         )  # fmt: skip
 
 
-def _check_missing(names: list[str], classes: int, missing: str) -> None:
-    if not names or missing == "drop":
+def _check_missing(shots: FeatureBank, queries: FeatureBank, missed: NDArray) -> None:
+    """Raise if there are classes of `shots`, (C,), that `queries` does not have."""
+    if not len(missed):
         return
+    names, others = ([bank.classnames[c] for c in bank.classes()] for bank in (shots, queries))
+    has_some = len(missed) < len(names)
     raise FewshotError(
         SETTING,
-        f"{len(names)} of {classes} classes have no queries: {named(names)}",
-        "Set episodes.min_images=drop to leave them out, or rename them: dataset.classnames.",
+        f"{len(missed)} of {len(shots.classnames)} classes have no queries: "
+        f"{named([shots.classnames[c] for c in missed])}; {_name(queries)} has {named(others)}",
+        "Set episodes.min_images=drop to leave them out, or rename them: dataset.classnames."
+        if has_some
+        else "Classes are matched by their names; rename those of one set: dataset.classnames.",
     )
 
 

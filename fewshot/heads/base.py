@@ -60,6 +60,13 @@ class Context:
             self, text=text, base_mean=mean, base_covariance=covariance, gaussians=gaussians
         )
 
+    def like(self, features: Tensor) -> Context:
+        """The same in the dtype of the features, as those of users may differ."""
+        tensors = (self.text, self.base_mean, self.base_covariance)
+        if all(one is None or one.dtype == features.dtype for one in tensors):
+            return self
+        return self.to(features.dtype)
+
     def __getitem__(self, episodes: Any) -> Context:
         """The same for a selection of episodes, or of episodes and ways."""
         if self.text is None:
@@ -74,6 +81,15 @@ NOTHING_MORE = Context()
 # for the smallest.
 SQUARED = {torch.float64: 2.0**480}
 SQUARED_SINGLE = 2.0**56
+
+
+# Their squares and small steps of training would be lost.
+HALF = (torch.float16, torch.bfloat16)
+
+
+def at_least_single(features: Tensor) -> Tensor:
+    """Features in half precision as float32, others as they are."""
+    return features.float() if features.dtype in HALF else features
 
 
 def check_squares(argument: str, features: Tensor, smallest: bool = False) -> None:
@@ -137,7 +153,8 @@ class Support:
     ) -> Support:
         """Check shapes and zero the padding, so that sums over shots need no mask.
 
-        With `least_shots` 0, as heads say it, K may be 0.
+        With `least_shots` 0, as heads say it, K may be 0. Half precision becomes float32, and the
+        tensors of the context get the dtype of the features.
 
         Raises
         ------
@@ -146,6 +163,8 @@ class Support:
         """
         expect(features.ndim == 4, "support", f"expected (E, N, K, D), got {tuple(features.shape)}")
         expect(features.is_floating_point(), "support", f"expected floats, got {features.dtype}")
+        features = at_least_single(features)
+        context = context.like(features)
         if mask is None:
             mask = torch.ones(features.shape[:3], dtype=torch.bool, device=features.device)
         expect(
@@ -242,8 +261,13 @@ class Query:
     def of(
         cls, features: Tensor, mask: Tensor | None = None, learn_from: Tensor | None = None
     ) -> Query:
-        """Check shapes and that numbers can be squared; no mask means no padding."""
+        """Check shapes and that numbers can be squared; no mask means no padding.
+
+        Half precision becomes float32.
+        """
         expect(features.ndim == 3, "query", f"expected (E, T, D), got {tuple(features.shape)}")
+        expect(features.is_floating_point(), "query", f"expected floats, got {features.dtype}")
+        features = at_least_single(features)
         if mask is None:
             mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
         check_squares("query", features)

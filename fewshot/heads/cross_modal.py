@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, Self, get_args
 
@@ -17,6 +18,7 @@ from fewshot.exceptions import (
 )
 from fewshot.heads.base import Head, LinearForm, LinearHead, Query, Support
 from fewshot.heads.inner import inner_head
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.heads.solvers.text_weight import visual_weight
 from fewshot.heads.solvers.training import (
     Parameters,
@@ -119,10 +121,7 @@ class CrossModal(Head):
     def fit(self, support: Support) -> Self:
         """Fit the head on shots and text."""
         self._check_parameters()
-        if self.head == PROBE:
-            shots = support
-        else:
-            shots = with_text(support, "spread" if self.text_shots == "auto" else self.text_shots)
+        shots = support if self.head == PROBE else self._with_text(support)
         self.head_ = self._unfitted().fit(shots)
         return self
 
@@ -134,6 +133,15 @@ class CrossModal(Head):
         """That of the head, whose response to shots the text changes."""
         form = self.head_.linear()
         return None if form is None else form._replace(response=None)
+
+    def _with_text(self, support: Support) -> Support:
+        """Shots and text, in the episodes of base classes that the head chooses on as well."""
+        rule: int | TextShots = "spread" if self.text_shots == "auto" else self.text_shots
+        shots, episodes = with_text(support, rule), support.context.base_episodes
+        if episodes is None or "base_episodes" not in self._unfitted().uses:
+            return shots
+        chosen_on = episodes.choose(self, lambda base: with_text_in(base, rule))
+        return replace(shots, context=replace(shots.context, base_episodes=chosen_on))
 
     def _unfitted(self) -> Head:
         """The head without shots."""
@@ -193,6 +201,16 @@ def with_text(support: Support, text_shots: int | TextShots) -> Support:
     copies = text[:, :, None].expand(-1, -1, most, -1)
     features, mask = torch.cat([copies, features], 2), torch.cat([there, mask], 2)
     return Support.of(features, mask, support.context)
+
+
+def with_text_in(episodes: LabelledEpisodes, text_shots: int | TextShots) -> LabelledEpisodes:
+    """Labelled episodes whose supports are those of `with_text`; choices on them are their own."""
+
+    def drawn() -> Iterator[LabelledBatch]:
+        for batch in episodes:
+            yield batch._replace(support=with_text(batch.support, text_shots))
+
+    return LabelledEpisodes(drawn)
 
 
 def copies_by_spread(support: Support) -> Tensor:

@@ -35,7 +35,11 @@ def test_rows_and_summary_say_both(fewshot, files):
     ("setting", "message"),
     [
         ("episodes.queries_from=photos.npz", "episodes.queries_from: 1 of 4 classes have no"),
-        ("episodes.queries_from=nowhere", "expected a registered name, got 'nowhere'"),
+        (
+            "episodes.queries_from=nowhere",
+            "queries_from: expected a registered name, got 'nowhere'",
+        ),
+        ("episodes.queries_from=no.npz", "episodes.queries_from: expected a file, got nothing"),
     ],
 )
 def test_mistakes_are_one_line(fewshot, files, setting, message):

@@ -15,6 +15,7 @@ from fewshot.estimators.winning import rivals
 from fewshot.heads.base import Support
 from fewshot.heads.lda import LDA
 from fewshot.heads.ncm import NCM
+from fewshot.heads.soft_kmeans import SoftKMeans
 
 
 def gaussian_supports(episodes, ways, shots, dim=30, seed=0, spread=1.0):
@@ -109,6 +110,24 @@ def test_one_shot_without_base_classes_has_a_reason():
         prediction = Margin().predict(support, head.fit(support))
         assert bool(prediction.error.isnan().all())
         assert "one shot" in prediction.reason
+
+
+def test_one_shot_asks_for_base_classes_only_where_they_would_do():
+    support = Support.of(gaussian_supports(3, 5, 1)[2])
+    alone, with_base = (
+        Margin(),
+        Margin().fit(BaseClasses(covariance=lambda: torch.eye(30).double())),
+    )
+    reasons = {
+        name: alone.predict(support, head.fit(support)).reason
+        for name, head in {"lda": LDA(), "soft_kmeans": SoftKMeans()}.items()
+    }
+    assert "base classes" in reasons["lda"]
+    assert "base classes" not in reasons["soft_kmeans"]
+    prediction = with_base.predict(support, SoftKMeans().fit(support))
+    assert bool(prediction.error.isnan().all())
+    assert prediction.reason == reasons["soft_kmeans"]
+    assert with_base.predict(support, LDA().fit(support)).error.isfinite().all()
 
 
 def test_lda_is_judged_by_held_out_scores():

@@ -83,7 +83,10 @@ def test_parts_and_subsets():
     [
         (make_bank(np.ones((8, 3)), np.repeat(NAMES, 2)), "features of equal length, got 5 in art"),
         (bank("photos", NAMES, normalize="l2"), "equal normalisation, got none in art and l2"),
-        (bank("photos", ["x", "y", "z"]), "4 of 4 classes have no queries"),
+        (
+            bank("photos", ["x", "y", "z"]),
+            "4 of 4 classes have no queries.* photos has 'x', 'y', 'z'",
+        ),
         (bank("photos", [*NAMES, "CAT"]), "'cat' and 'CAT' of photos differ in spelling only"),
     ],
 )
@@ -173,3 +176,10 @@ def test_what_draws_from_one_set_says_so(settings, where):
     texts = bank("art", NAMES, text=np.eye(4, 5) + 0.1)
     with pytest.raises(FewshotError, match=rf"^episodes\.queries_from: expected null with {where}"):
         fewshot.evaluate(texts, queries_from=bank("photos", OTHERS), **settings)
+
+
+def test_too_few_unlabelled_images_are_told_from_too_few_shots():
+    message = "has 6 images for shots and unlabelled images and 6 for queries; 8 and 2 are needed"
+    with pytest.raises(FewshotError, match=message + ".*Lower episodes.unlabelled"):
+        fewshot.evaluate(bank("art", NAMES), queries_from=bank("photos", NAMES), ways=2, shots=2,
+                         queries=2, unlabelled=6, episodes=2, estimators=[])  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewshot.exceptions import FewshotError
+from fewshot.heads import heads
 from fewshot.heads.base import (
     Context,
     Head,
@@ -97,3 +98,24 @@ def test_means_and_counts_follow_the_mask():
     assert support.means().tolist() == [[[1.0, 2.0], [8.0, 9.0]]]
     assert not support.complete
     assert support.deviations()[0, 0, 2].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["ncm", "taskres", "tim", "lp_plus_plus", "transclip"])
+def test_half_precision_is_computed_in_single(name):
+    generator = torch.Generator().manual_seed(0)
+    shots, text = torch.randn(1, 3, 2, 8, generator=generator), torch.eye(3, 8)[None]
+    queries = torch.randn(1, 6, 8, generator=generator)
+    support = Support.of(shots.half(), None, Context(text, 20.0))
+    scores = heads.create(name).fit(support).scores(Query.of(queries.half()))
+    exact = Support.of(shots.half().float(), None, Context(text, 20.0))
+    expected = heads.create(name).fit(exact).scores(Query.of(queries.half().float()))
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, expected)
+
+
+def test_a_context_gets_the_dtype_of_the_features():
+    context = Context(torch.eye(3, 8)[None], base_mean=torch.zeros(8))
+    support = Support.of(torch.ones(1, 3, 2, 8, dtype=torch.float64), None, context)
+    assert support.context.text.dtype == support.context.base_mean.dtype == torch.float64
+    with pytest.raises(FewshotError, match="query: expected floats"):
+        Query.of(torch.zeros(1, 3, 8, dtype=torch.long))

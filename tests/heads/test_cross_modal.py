@@ -1,6 +1,7 @@
 """Text vectors as further shots: the paper's probe by autograd, and other heads by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from fewshot.exceptions import FewshotError
 from fewshot.heads import heads
 from fewshot.heads.base import Context, Query, Support
 from fewshot.heads.cross_modal import CrossModal, with_text
+from fewshot.heads.gda import GDA
 from fewshot.heads.knn import KNN
+from fewshot.heads.labelled import LabelledBatch, LabelledEpisodes
 from fewshot.heads.ncm import NCM
 from fewshot.heads.zero_shot import ZeroShot
 
@@ -180,3 +183,31 @@ def test_features_without_text_are_refused(name):
     support, _ = draw()
     with pytest.raises(FewshotError, match=r"^head=cross_modal: .*class names"):
         CrossModal(name).fit(Support.of(support.features, support.mask))
+
+
+@pytest.mark.parametrize("shots", [0, 1])
+def test_a_head_chooses_on_base_classes_with_their_text(shots):
+    """Also without shots, where the text is all that its base-class episodes have."""
+    full, query = draw(shots=1, equal=True)
+    labels = torch.arange(N).repeat_interleave(6).expand(E, -1)
+    drawn = []
+
+    def support_with(context):
+        return Support.of(full.features[:, :, :shots], None, context, least_shots=0)
+
+    def episodes():
+        drawn.append("once")
+        yield LabelledBatch(support_with(full.context), query, labels)
+
+    def with_text_at_hand():
+        yield LabelledBatch(with_text(support_with(full.context), "spread"), query, labels)
+
+    support = support_with(replace(full.context, base_episodes=LabelledEpisodes(episodes)))
+    head = CrossModal("gda").fit(support)
+    shots_and_text = with_text(support, "spread")
+    context = replace(full.context, base_episodes=LabelledEpisodes(with_text_at_hand))
+    direct = GDA().fit(Support.of(shots_and_text.features, shots_and_text.mask, context))
+    torch.testing.assert_close(head.scores(query), direct.scores(query))
+    before = len(drawn)
+    CrossModal("gda").fit(support)
+    assert len(drawn) == before, "the choice is remembered"

@@ -158,7 +158,7 @@ def _base(
         if not len(classes):
             return None
         return _base_of(source, settings, bank, classes, names, encode)
-    other_source = source.other(str(settings.learn_from))
+    other_source = source.other(str(settings.learn_from), "one_class.learn_from")
     other, other_encode = _named_bank(other_source, evaluation)
     if other.hash() == bank.hash():
         raise FewshotError(
