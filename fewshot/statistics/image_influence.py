@@ -196,7 +196,7 @@ class _UnequalRole(_Role):
         response = response - means[classes]
         super().__init__(response, rows, classes, labels, size)
         squares = np.broadcast_to((response**2)[..., None], rows.shape)[real]
-        self.squares = np.bincount(rows[real], squares, minlength=len(labels))
+        self.squares = np.bincount(rows[real], squares, len(labels)).astype(np.float64)
         self.size = size
         self.share = number / np.maximum(size, 1)[classes]
 
