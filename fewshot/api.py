@@ -193,7 +193,8 @@ def evaluate(
         How many to draw, 600 by default, or drawn ones to replay (`ways`, `shots`, `queries` are
         then theirs).
     queries : int or "all", optional
-        Query images per class, or all the rest, the default, which makes the actual error precise.
+        Query images per class, or all the rest, the default, which makes the actual error precise;
+        15 with the samplers "imbalanced" and "disjoint".
     seed : int or several
         Decides the episodes.
     estimators : names of ``fewshot list estimators``, or a mapping of names to objects, optional
@@ -344,7 +345,7 @@ def evaluate(
     sampling = sampling_from(
         chosen,
         **{name: values[name] for name in ("episodes", "shots", "ways", "queries")}
-        | sampler_settings(values["sampler"], ways, shots, queries),
+        | sampler_settings(values["sampler"], ways, shots, queries, episodes),
         unlabelled=(unlabelled, unlabelled_shares, strangers),
         min_images=min_images,
         part=part,

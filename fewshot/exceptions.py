@@ -82,6 +82,9 @@ def suggestion(name: str, candidates: Iterable[str]) -> str:
     """Return 'Did you mean ...?' for names close to `name`, else the available names."""
     candidates = sorted(candidates)
     near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
+    if not near:  # methods as papers write them
+        plain = {candidate.casefold(): candidate for candidate in candidates}
+        near = [plain[n] for n in difflib.get_close_matches(name.casefold(), plain, 3, 0.5)]
     swapped = [candidate for candidate in near if sorted(candidate) == sorted(name)]
     if near := swapped or near:  # letters in another order: nothing else was meant
         return f"Did you mean {' or '.join(map(repr, near))}?"

@@ -14,6 +14,7 @@ from fewshot.exceptions import (
     expect_positive_int,
     expect_repeats,
     shown,
+    suggestion,
 )
 from fewshot.hardware import check_threads, device_named
 
@@ -82,3 +83,8 @@ def test_threads():
     check_threads(64)
     with pytest.raises(FewshotError, match="threads: expected an integer <="):
         check_threads(100_000_000_000)
+
+
+@pytest.mark.parametrize(("name", "near"), [("BPA", "bpa"), ("TIP-Adapter", "tip_adapter")])
+def test_names_as_papers_write_them_find_theirs(name, near):
+    assert suggestion(name, ["bpa", "ncm", "tip_adapter"]) == f"Did you mean {near!r}?"

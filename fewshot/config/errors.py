@@ -186,11 +186,26 @@ def check_sections(settings: Any) -> None:
 
 
 def _episodes_expected(episodes: Any, samplers: Mapping[str, dict[str, Any]]) -> Mapping[str, Any]:
-    """Settings of the sampler; of an unknown one, which tasks name, those of one that is alike."""
+    """Settings of the sampler; of an unknown one, which tasks name, those of one that is alike.
+
+    Raises
+    ------
+    FewshotError
+        A sampler with all the settings of another: ``episodes.sampler`` alone was set.
+    """
     if not isinstance(episodes, dict):
         return samplers["balanced"]
-    same = (options for options in samplers.values() if options.keys() == episodes.keys())
-    return samplers.get(str(episodes.get("sampler"))) or next(same, samplers["balanced"])
+    name = str(episodes.get("sampler"))
+    alike = [other for other, options in samplers.items() if options.keys() == episodes.keys()]
+    if name not in samplers:
+        return samplers[alike[0] if alike else "balanced"]
+    expect(
+        not alike or name in alike,
+        "episodes.sampler",
+        f"got {name!r} with the settings of {' or '.join(alike)}",
+        f"Set episodes={name}, which brings its own.",
+    )
+    return samplers[name]
 
 
 @cache  # called for every job of a sweep

@@ -17,7 +17,7 @@ from fewshot.episodes.draws import check_memory, episode_generator
 from fewshot.episodes.episode_set import GROUPS, ClassIndex, EpisodeSet
 from fewshot.episodes.rows import PADDING
 from fewshot.episodes.taxonomy import Group, Taxonomy
-from fewshot.episodes.unlabelled_sampling import UnlabelledSampling
+from fewshot.episodes.unlabelled_sampling import UnlabelledSampling, check_are_queries
 from fewshot.exceptions import (
     FewshotError,
     expect,
@@ -165,11 +165,7 @@ def sample_meta_dataset(
     expect_positive_int("seed", seed, minimum=0)
     expect_choice("episodes.min_images", min_images, ("raise", "drop"))
     if unlabelled is not None:
-        expect(
-            unlabelled.are_queries and not unlabelled.strangers,
-            "episodes.unlabelled",
-            "expected queries, or null, with the sampler meta_dataset, and no strangers",
-        )
+        check_are_queries(unlabelled)
     pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
     index = ClassIndex.of(labels, int(pool.max(initial=0)) + 1)
     names = [str(c) for c in range(len(index.size))] if classnames is None else classnames

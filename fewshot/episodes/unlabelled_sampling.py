@@ -173,3 +173,20 @@ class UnlabelledSampling:
             The text is something else.
         """
         return cls(**json.loads(text))
+
+
+def check_are_queries(sampling: UnlabelledSampling) -> None:
+    """Raise unless they are the queries, of a sampler that draws no other unlabelled images."""
+    of_others = "Take the sampler balanced, imbalanced or all_way for others."
+    expect(
+        sampling.are_queries,
+        "episodes.unlabelled",
+        f"expected queries or null with this sampler, got {sampling.count}",
+        of_others,
+    )
+    expect(
+        sampling.strangers == 0,
+        "episodes.strangers",
+        f"expected 0 with this sampler, got {sampling.strangers}",
+        of_others,
+    )

@@ -12,7 +12,14 @@ import numpy as np
 from fewshot.datasets.base import ImageDataset
 from fewshot.datasets.labels import as_array
 from fewshot.evaluation.inputs import BACKBONE, source_of
-from fewshot.evaluation.sampling import META_DATASET, OF_SAMPLERS
+from fewshot.evaluation.sampling import (
+    ALL,
+    DISJOINT,
+    META_DATASET,
+    OF_SAMPLER,
+    OF_SAMPLERS,
+    SAMPLERS,
+)
 from fewshot.evaluation.sources import ConfiguredSource, GivenFeatures, Source, TwoSets
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import FeatureBank, make_bank
@@ -37,31 +44,59 @@ def is_number(value: Any) -> bool:
 
 # Samplers that take all classes unless a number of them is asked for.
 OF_ALL_CLASSES = ("all_way", "effective")
+# What arguments are where they are left at None, as in conf/episodes/, if not what the task has.
+USUAL_QUERIES = 15
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "imbalanced": {"queries": USUAL_QUERIES},
+    DISJOINT: {"queries": USUAL_QUERIES, "episodes": ALL},
+}
 
 
 def sampler_settings(
-    sampler: str | Mapping[str, Any], ways: int | None, shots: Any = None, queries: Any = None
+    sampler: str | Mapping[str, Any],
+    ways: int | None,
+    shots: Any = None,
+    queries: Any = None,
+    episodes: Any = None,
 ) -> dict[str, Any]:
     """Settings ``episodes`` of a sampler: its name, or a mapping with its ``name`` and others.
 
-    Of numbers that are None, samplers that have other defaults than the task get none.
+    Of numbers that are None, samplers that have other defaults than the task get these, or none.
 
     Raises
     ------
     FewshotError
-        A mapping without a name, or a setting that no sampler has.
+        A mapping without a name, or a setting that the sampler does not have.
     """
     if not isinstance(sampler, Mapping):
         sampler = {"name": sampler}
-    own = dict(sampler)
-    expect("name" in own, "sampler", f"expected a name, or settings with a name, got {own}")
-    name = own.pop("name")
-    for key in own:
-        expect_choice("sampler", key, OF_SAMPLERS)
+    settings = dict(sampler)
+    expect(
+        "name" in settings, "sampler", f"expected a name, or settings with a name, got {sampler}"
+    )
+    name = settings.pop("name")
+    for key in settings:
+        _check_setting(name, key)
     every = {"ways": ways} if name in OF_ALL_CLASSES else {}
     if name == META_DATASET:
         every = {"ways": ways, "shots": shots, "queries": queries}
-    return {"sampler": name, **every, **own}
+    stated = {"queries": queries, "episodes": episodes}
+    usual = DEFAULTS.get(name, {}) if isinstance(name, str) else {}
+    every |= {key: value for key, value in usual.items() if stated[key] is None}
+    return {"sampler": name, **every, **settings}
+
+
+def _check_setting(sampler: Any, setting: str) -> None:
+    """Raise unless the sampler has this setting; of unknown samplers, unless some sampler has."""
+    expect_choice("sampler", setting, OF_SAMPLERS)
+    if sampler not in SAMPLERS or setting in OF_SAMPLER[sampler]:
+        return
+    having = " or ".join(name for name, settings in OF_SAMPLER.items() if setting in settings)
+    raise FewshotError(
+        "sampler",
+        f"{sampler!r} has no setting {setting!r}",
+        f"It is a setting of {having}.",
+    )
 
 
 def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **settings: Any) -> Any:

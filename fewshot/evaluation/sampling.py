@@ -20,6 +20,7 @@ from fewshot.episodes import (
     sample_meta_dataset,
 )
 from fewshot.episodes.taxonomy import NAMES
+from fewshot.episodes.unlabelled_sampling import check_are_queries
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.two_sets import expect_single
@@ -33,8 +34,16 @@ DISJOINT, ALL, META_DATASET = "disjoint", "all", "meta_dataset"
 UNEQUAL = ("balanced", "imbalanced")  # samplers of unequal shots, if wanted
 OF_META_DATASET = ("min_ways", "max_support", "max_contribution", "min_weight", "max_weight",
                    "max_spanned", "hierarchy", "taxonomy")  # fmt: skip
-OF_SAMPLERS = ("alpha", "k_eff", "queries_total", "query_shares", "shots_imbalance",
-               *OF_META_DATASET)  # fmt: skip
+OF_EFFECTIVE = ("alpha", "k_eff", "queries_total", "query_shares")
+OF_SAMPLER = {
+    "balanced": ("shots_imbalance",),
+    "imbalanced": ("alpha", "shots_imbalance"),
+    "all_way": (),
+    "effective": OF_EFFECTIVE,
+    DISJOINT: (),
+    META_DATASET: OF_META_DATASET,
+}
+OF_SAMPLERS = (*OF_EFFECTIVE, "shots_imbalance", *OF_META_DATASET)
 
 
 @dataclass(frozen=True)
@@ -255,11 +264,8 @@ def _taxonomy(sampling: Sampling, bank: FeatureBank) -> Taxonomy | None:
 
 def _are_queries(unlabelled: UnlabelledSampling | None) -> bool:
     """Whether the queries are the unlabelled images, of a sampler that has no others."""
-    expect(
-        unlabelled is None or (unlabelled.are_queries and not unlabelled.strangers),
-        "episodes.unlabelled",
-        "expected queries or null with this sampler, and no strangers",
-    )
+    if unlabelled is not None:
+        check_are_queries(unlabelled)
     return unlabelled is not None
 
 

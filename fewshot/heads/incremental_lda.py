@@ -23,7 +23,7 @@ NAMES = ("auto", "oracle", "identity")
 PAPER = {"shrinkage": "identity"}
 # Shares of the average variance beside the covariance that "auto" chooses among: first a safe one,
 # then that of nearest class mean, then smaller ones.
-SHARES = (100 / 101, 1.0, 30 / 31, 10 / 11, 3 / 4, 1 / 2, 1 / 4, 1 / 10, 0.0)
+SHARES = (1.0, 100 / 101, 30 / 31, 10 / 11, 3 / 4, 1 / 2, 1 / 4, 1 / 10, 0.0)
 # Without episodes of base classes the average variance counts as so many images per dimension.
 PRIOR_IMAGES = 30
 
@@ -64,7 +64,7 @@ class IncrementalLDA(LinearHead):
     The inverse weighs all dimensions alike, also those in which neither classes nor images differ
     much, and a shot or two fix a mean there no better than chance: with few base images for their
     dimensions that costs more than the covariance brings. At h = 1 the head is nearest class mean.
-    "auto" takes for h the first of 100/101, 1, 30/31, 10/11, 3/4, 1/2, 1/4, 1/10 and 0 within one
+    "auto" takes for h the first of 1, 100/101, 30/31, 10/11, 3/4, 1/2, 1/4, 1/10 and 0 within one
     standard error of the fewest mistakes on episodes of base classes, where the covariance comes
     from other base classes. Where these are too few, h = 30 D / (30 D + B): the average variance
     counts as 30 images per dimension.

@@ -26,11 +26,15 @@ class LabelledBatch(NamedTuple):
         Queries (E, T, D); some of `mask` are False where classes have unequal numbers of them.
     labels : Tensor of shape (E, T), int64
         Way of every query.
+    classes : Tensor of shape (E, N), int64, or None
+        Number of the base class of every way; None: no class is in two episodes. Episodes share
+        classes, so that these, not the episodes, are independent evidence of other classes.
     """
 
     support: Support
     query: Query
     labels: Tensor
+    classes: Tensor | None = None
 
 
 class LabelledEpisodes:

@@ -111,6 +111,8 @@ def test_a_value_that_is_wrong(refused_run, feature_file, settings, message):
         ("effective", "episodes.k_eff=[4,2]", "episodes.k_eff: expected a number, or the smallest"),
         ("effective", "episodes.query_shares=even", "episodes.query_shares: expected one of"),
         ("effective", "episodes.unlabelled=3", "episodes.unlabelled: expected queries or null"),
+        ("effective", "episodes.strangers=0.5", "episodes.strangers: got 0.5 without unlabelled"),
+        ("balanced", "episodes.sampler=effective", "episodes.sampler: got 'effective' with the "),
         ("disjoint", "episodes.count=999", "episodes.count: expected at most the "),
         ("disjoint", "episodes.count=most", "episodes.count: expected an integer >= 1, got 'most'"),
         ("disjoint", "episodes.queries=all", "episodes.queries: expected a number of queries"),

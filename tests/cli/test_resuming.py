@@ -138,6 +138,18 @@ def test_a_damaged_run_is_passed_over(fewshot, feature_settings):
     assert "taken from" not in done.out
 
 
+def test_a_mistake_of_every_cell_is_one_line(fewshot, feature_settings):
+    problem = "head.lda.shrinkage: expected 'auto' or a number in (0, 1], got 2."
+    done = fewshot(*feature_settings, *QUICK, "head=lda", "head.lda.shrinkage=2")
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"fewshot: error: {problem}")
+    done = fewshot(*feature_settings, *QUICK, "head=[lda,ncm]", "head.lda.shrinkage=2")
+    failures = [line for line in done.err.splitlines() if line.startswith("fewshot: failed: ")]
+    assert len(failures) == 2, "told of when it is clear that it is not all"
+    assert [cell["shots"] for cell in summaries()[0]["failed"]] == [1, 5]
+
+
 def test_a_cell_that_fails_leaves_the_others(fewshot, feature_settings):
     done = fewshot(*feature_settings, *QUICK, "head.lda.shrinkage=2")
     problem = "head.lda.shrinkage: expected 'auto' or a number in (0, 1], got 2."

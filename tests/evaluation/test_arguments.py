@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import fewshot
+from fewshot.config.nodes import options_of
 from fewshot.evaluation.arguments import with_defaults
+from fewshot.evaluation.sampling import sampling_of
 from fewshot.exceptions import FewshotError
+from fewshot.features.bank import make_bank
 from fewshot.tasks import known_tasks, task_named
 from fewshot.tasks.base import Task
 from fewshot.tasks.segmentation.draw_files import load_draws, save_draws
@@ -114,3 +117,36 @@ def test_draws_are_not_episodes(several, at_scenes):
     episodes = fewshot.sample_episodes(labels, 3, 2, 3, 2, seed=0)
     with pytest.raises(FewshotError, match="episodes: expected a number or a DrawSet"):
         fewshot.evaluate("annotated", episodes=episodes, **QUICK)
+
+
+BLOBS = np.repeat(np.arange(6), 40)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        (
+            {"name": "balanced", "k_eff": 2},
+            "'balanced' has no .*k_eff.* of effective",
+        ),
+        ({"name": "all_way", "alpha": 2}, "'all_way' has no .* of imbalanced or effective"),
+        ({"name": "disjoint", "taxonomy": "names"}, "'disjoint' has no .* of meta_dataset"),
+        ({"name": "effective", "k_ef": 2}, "Did you mean 'k_eff'"),
+    ],
+)
+def test_a_sampler_has_its_own_settings(sampler, message):
+    features = np.random.default_rng(0).normal(size=(len(BLOBS), 4))
+    with pytest.raises(FewshotError, match=f"^sampler: .*{message}"):
+        fewshot.evaluate(features, BLOBS, sampler=sampler, episodes=2)
+
+
+@pytest.mark.parametrize(("sampler", "episodes"), [("imbalanced", 600), ("disjoint", 4)])
+def test_samplers_have_the_defaults_of_their_files(sampler, episodes):
+    features = np.random.default_rng(0).normal(size=(len(BLOBS), 4))
+    drawn = fewshot.evaluate(features, BLOBS, sampler=sampler, shots=1, ways=3, estimators=[])
+    assert len(drawn.episodes) == episodes
+    from_file = sampling_of(options_of("episodes")[sampler] | {"shots": 1, "ways": 3})
+    bank = make_bank(features, BLOBS)
+    (expected,) = from_file.draw(bank, 0)
+    replayed = fewshot.evaluate(features, BLOBS, episodes=expected, estimators=[])
+    assert replayed.summary["accuracy"] == drawn.summary["accuracy"]

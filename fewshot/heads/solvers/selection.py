@@ -69,14 +69,15 @@ def folds(support: Support, most: int) -> Iterator[tuple[Support, Tensor]]:
             yield Support.of(support.features, support.mask & ~held, support.context), held
 
 
-def cautious(losses: Tensor, known: Tensor | None = None) -> Tensor:
+def cautious(losses: Tensor, known: Tensor | None = None, added: int = 4) -> Tensor:
     """The first of A settings, from safe to bold, that is about as good as the best: (...).
 
     The one-standard-error rule of Breiman et al., "Classification and Regression Trees", 1984: the
     first whose mean loss is above the least by no more than one standard error of the difference,
     which is of the same shots or images and so mostly smaller than that of either. As a few shots
-    show less spread than there is, two more are taken to speak for either side: Agresti and Coull,
-    "Approximate is Better than Exact for Interval Estimation of Binomial Proportions", 1998.
+    that are right or wrong show less spread than there is, two more are taken to speak for either
+    side: Agresti and Coull, "Approximate is Better than Exact for Interval Estimation of Binomial
+    Proportions", 1998.
 
     Parameters
     ----------
@@ -84,6 +85,9 @@ def cautious(losses: Tensor, known: Tensor | None = None) -> Tensor:
         In [0, 1], of R shots, or classes of images, under every setting.
     known : Tensor of shape (..., R), bool, optional
         Those that count; all by default. Without any, the first setting is the choice.
+    added : int
+        How many are taken to be there beside them, half for either side; 0 for losses that are
+        means of many.
 
     Returns
     -------
@@ -94,10 +98,10 @@ def cautious(losses: Tensor, known: Tensor | None = None) -> Tensor:
     total = (losses * known).sum(-1)
     best = losses.gather(0, total.argmin(0)[None, ..., None].expand_as(losses[:1]))
     above = (losses - best) * known
-    count = known.sum(-1).to(losses.dtype) + 4
+    count = known.sum(-1).to(losses.dtype) + added
     excess = above.sum(-1) / count
-    variance = (above.square().sum(-1) + 4) / count - excess.square()
-    close = excess <= (variance / count).sqrt()
+    variance = ((above.square().sum(-1) + added) / count - excess.square()).clamp_min(0)
+    close = excess <= (variance / (count if added else (count - 1).clamp_min(1))).sqrt()
     return close.to(torch.uint8).argmax(0)
 
 
@@ -117,18 +121,27 @@ def choose_on_base(
 
     Notes
     -----
-    What is compared is the share of mistakes on the queries of each class of each episode, by
-    `cautious`: queries of a class share its shots, so that they are no independent evidence.
+    What is compared is the share of mistakes on the queries of each class, in all episodes with
+    it, by `cautious`: what is chosen shall hold for other classes, and queries of a class, or its
+    episodes, are no independent evidence of that.
     """
-    shares = []
+    wrong: list[Tensor] = []
+    asked: list[Tensor] = []
+    classes: list[Tensor] = []
     for batch in episodes:
         way = torch.nn.functional.one_hot(batch.labels, batch.support.features.shape[1])
         member = way * batch.query.mask[..., None]
-        count = member.sum(1).flatten()  # of every class of every episode
-        wrong = (
+        mistakes = (
             (member * (tried.argmax(-1) != batch.labels)[..., None]).sum(1).flatten()
             for tried in scores(batch)
         )
-        asked = count > 0
-        shares.append(torch.stack([(w / count.clamp_min(1))[asked] for w in wrong]).double())
-    return settings[int(cautious(torch.cat(shares, 1)))]
+        wrong.append(torch.stack([*mistakes]).double())
+        asked.append(member.sum(1).flatten().double())
+        first = sum(map(len, classes))
+        alone = torch.arange(first, first + len(asked[-1]), device=way.device)
+        classes.append(alone if batch.classes is None else batch.classes.flatten())
+    place = torch.cat(classes).unique(return_inverse=True)[1]
+    number = int(place.max()) + 1
+    count = asked[0].new_zeros(number).index_add_(0, place, torch.cat(asked))
+    total = wrong[0].new_zeros(len(wrong[0]), number).index_add_(1, place, torch.cat(wrong, 1))
+    return settings[int(cautious((total / count.clamp_min(1))[:, count > 0], added=0))]

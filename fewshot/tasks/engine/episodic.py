@@ -14,6 +14,7 @@ from fewshot.units import counted
 if TYPE_CHECKING:
     from fewshot.episodes.episode_set import EpisodeSet
     from fewshot.evaluation.evaluation import Evaluation
+    from fewshot.evaluation.notices import Notices
     from fewshot.features.bank import FeatureBank
     from fewshot.heads.base import Head
     from fewshot.results.result import Result
@@ -143,7 +144,7 @@ def evaluate_missing(
             if key not in earlier
         )
     done: list[tuple[EpisodeSet, Result]] = []
-    failed, errors = list["Failed"](), list[Exception]()
+    failures = Failures(evaluation.notices)
     for key, (episodes, head, seed) in zip(keys, jobs, strict=True):
         compute = partial(_evaluated, task, evaluation, bank, (episodes, head, seed))
         cell = earlier[key] if key in earlier else _computed(compute, evaluation, key)
@@ -151,16 +152,52 @@ def evaluate_missing(
             evaluation.settings.progress(len(episodes))
         if isinstance(cell, Result):
             done.append((episodes, cell))
+            failures.report()
             continue
         if len(jobs) == 1:
             raise cell
-        errors.append(cell)
-        failed.append(failure_of(episodes, head, seed, cell))
-        evaluation.notices.failed(failed[-1], cell)
-    if errors and not done:
-        raise errors[0]
+        failures.add(failure_of(episodes, head, seed, cell), cell)
+        if done or not failures.are_one_mistake:
+            failures.report()
+    if failures.errors and not done:
+        raise failures.errors[0]
     task.compare(done)
-    return [cell for _, cell in done], failed
+    return [cell for _, cell in done], failures.entries
+
+
+class Failures:
+    """Cells that failed.
+
+    A mistake that every cell meets, as a setting of the only head, is reported once, by the error
+    that ends the run: notices wait until it is clear that others do not fail with it.
+
+    Attributes
+    ----------
+    entries : list of Failed
+    errors : list of Exception
+    """
+
+    def __init__(self, notices: Notices) -> None:
+        self.entries: list[Failed] = []
+        self.errors: list[Exception] = []
+        self._notices, self._reported = notices, 0
+
+    def add(self, entry: Failed, error: Exception) -> None:
+        """Keep a cell that failed."""
+        self.entries.append(entry)
+        self.errors.append(error)
+
+    @property
+    def are_one_mistake(self) -> bool:
+        """Whether all of them failed with the same message to the user."""
+        first = self.errors[0]
+        return isinstance(first, FewshotError) and all(str(e) == str(first) for e in self.errors)
+
+    def report(self) -> None:
+        """Tell of those that have not been told of."""
+        for n in range(self._reported, len(self.entries)):
+            self._notices.failed(self.entries[n], self.errors[n])
+        self._reported = len(self.entries)
 
 
 def _key(task: EpisodicTask, evaluation: Evaluation, bank: FeatureBank, job: Job) -> str:

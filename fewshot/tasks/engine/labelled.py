@@ -35,7 +35,7 @@ MOST_BYTES = 64 << 20
 BATCH_BYTES = 8 << 20
 QUERIES = 10
 # Raise it when other episodes are drawn, so that cells of heads that choose on them are recomputed.
-VERSION = 1
+VERSION = 2
 _DRAWING = Lock()
 
 
@@ -164,6 +164,7 @@ def _load(
             Support.of(features, None, context, least_shots=0),
             Query.of(_features(bank, rows[some], device)),
             torch.from_numpy(way[some]).to(device),
+            torch.from_numpy(episodes.classes[some]).to(device),
         )
 
 

@@ -77,6 +77,30 @@ def test_a_choice_on_base_classes_counts_classes_alike_and_leaves_padding_out():
     assert choose_on_base(episodes, "ab", lambda _: [wins(0, 0), right_in_the_padding]) == "a"
 
 
+def test_a_class_that_is_in_many_episodes_is_evidence_once():
+    """The bold setting is better for one of four classes, however many episodes show it."""
+    labels = torch.tensor([[0, 1]])
+    query, support = Query.of(torch.zeros(1, 2, 3)), Support.of(torch.ones(1, 2, 1, 3))
+    right = torch.eye(2)[None].double()
+    first_is_wrong = torch.tensor([[[0, 1], [0, 1]]]).double()
+
+    def episode(*classes):
+        return LabelledBatch(support, query, labels, torch.tensor([classes]))
+
+    def scores(batch):
+        one_of_four = int(batch.classes[0, 0]) == 0
+        return [first_is_wrong if one_of_four else right, right]
+
+    drawn = [episode(0, 1)] * 50 + [episode(2, 3)]
+    assert choose_on_base(LabelledEpisodes(lambda: drawn), ["safe", "bold"], scores) == "safe"
+    apart = [batch._replace(classes=None) for batch in drawn]
+
+    def by_batch(batch):
+        return [first_is_wrong, right]
+
+    assert choose_on_base(LabelledEpisodes(lambda: apart), ["safe", "bold"], by_batch) == "bold"
+
+
 @pytest.mark.parametrize("shape", [(2, 6, 20), (2, 20, 6), (2, 5, 5)])
 def test_span_keeps_products_and_leads_back(shape):
     vectors = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).double()

@@ -76,9 +76,10 @@ def class_of(bank, features):
 def test_ways_shots_and_labels():
     bank = bank_of()
     total = 0
-    for support, query, labels in labelled_episodes(bank, novel(bank), ALL, CPU):
+    for support, query, labels, numbers in labelled_episodes(bank, novel(bank), ALL, CPU):
         assert support.features.shape[1:] == (4, 3, DIM)
         classes = class_of(bank, support.features)[:, :, 0]
+        assert (numbers.numpy() == classes).all()
         assert (classes < 25).all()
         chosen = np.take_along_axis(classes, labels.numpy(), 1)
         assert (chosen == class_of(bank, query.features)).all()
@@ -94,7 +95,7 @@ def test_moments_are_those_of_other_base_classes():
     bank = bank_of()
     whole = base_moments(bank)
     folds = set()
-    for support, _, _ in labelled_episodes(bank, novel(bank), ALL, CPU):
+    for support, _, _, _ in labelled_episodes(bank, novel(bank), ALL, CPU):
         context, classes = support.context, set(class_of(bank, support.features).ravel().tolist())
         others = [c for c in range(25) if c % 5 not in {next(iter(classes)) % 5}]
         assert classes.isdisjoint(others)
@@ -164,10 +165,10 @@ def test_more_ways_and_shots_than_base_classes_have():
     judged = novel(bank, ways=15, shots=11)
     assert {
         tuple(support.features.shape[1:3])
-        for support, _, _ in labelled_episodes(bank, judged, frozenset({"base_episodes"}), CPU)
+        for support, _, _, _ in labelled_episodes(bank, judged, frozenset({"base_episodes"}), CPU)
     } == {(15, 11)}
     folded = labelled_episodes(bank, judged, ALL, CPU)
-    assert {tuple(support.features.shape[1:3]) for support, _, _ in folded} == {(12, 11)}
+    assert {tuple(support.features.shape[1:3]) for support, *_ in folded} == {(12, 11)}
 
 
 def test_harmonic_shots_are_the_harmonic_mean():
@@ -181,7 +182,7 @@ def test_fewer_images_than_shots():
     few = bank_of(images=4)
     shapes = {
         (support.features.shape[2], query.features.shape[1])
-        for support, query, _ in labelled_episodes(few, novel(bank_of(), shots=6), ALL, CPU)
+        for support, query, _, _ in labelled_episodes(few, novel(bank_of(), shots=6), ALL, CPU)
     }
     assert shapes == {(3, 4)}
 
