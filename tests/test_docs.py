@@ -1,10 +1,13 @@
 """What the pages point to exists: links, files and modules of the project."""
 
+import inspect
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+from fewshot.heads import heads
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -102,3 +105,30 @@ def test_the_hub_s_client_is_called_by_its_present_name():
     ]
     former = "huggingface-cli"
     assert [path.name for path in files if former in path.read_text(encoding="utf-8")] == []
+
+
+HEADS = [page for page in PAGES if page.parent.name == "heads" and page.stem in heads]
+
+
+@pytest.mark.parametrize("page", HEADS, ids=names(HEADS))
+def test_defaults_in_the_table_of_a_head_are_its_own(page):
+    """Those that are written as plain numbers or words, remarks in brackets aside."""
+    accepted = inspect.signature(heads[page.stem].load()).parameters
+    tables = re.findall(
+        r"(?m)^\| parameter \| default[^\n]*\n[^\n]*\n((?:\|[^\n]*\n)+)",
+        page.read_text(encoding="utf-8"),
+    )
+    for row in "".join(tables).splitlines():
+        parameters, default = (cell.strip() for cell in row.split("|")[1:3])
+        values = [re.sub(r" *\(.*", "", value).strip('` "') for value in default.split(",")]
+        for name, value in zip(re.findall(r"`(\w+)`", parameters), values, strict=False):
+            if name in accepted and (stated := plain(value)) is not None:
+                assert stated == plain(str(accepted[name].default)), f"{name}: {value}"
+
+
+def plain(text):
+    """A number, or a word as it is; None of anything longer."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.lower().replace("null", "none") if re.fullmatch(r"\w+", text) else None

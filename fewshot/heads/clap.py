@@ -41,8 +41,8 @@ class ZSLP(LinearHead):
         Length r of the text vectors in training. Scores do not depend on it, but a step turns w by
         an angle in 1 / r^2. The authors' program trains the text vectors of CLIP as the encoder
         gives them, before they are brought to unit length, and no bank of features knows that
-        length; 10 is its order of magnitude. At 1, what that program does with vectors of unit
-        length, a step is a hundred times as long, and one shot undoes the text.
+        length; 10 is its order of magnitude, at which one shot could still undo the text. At 1,
+        what that program does with vectors of unit length, a step is 400 times as long as at 20.
     learning_rate : float >= 0
         Of the first step; the authors' 0.1.
     steps : int >= 0

@@ -65,7 +65,7 @@ class CLIPAdapter(Head):
         Text vectors times s.
     """
 
-    tags = HeadTags(scale_invariant=True)
+    tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     def __init__(
         self,

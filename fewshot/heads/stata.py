@@ -62,7 +62,7 @@ class StatA(Head):
         "paper": ``alpha=1`` and ``temper=50``.
     """
 
-    tags = HeadTags(scale_invariant=True)
+    tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
     def __init__(
         self,

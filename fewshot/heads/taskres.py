@@ -61,7 +61,7 @@ class TaskRes(LinearHead):
         Zero.
     """
 
-    tags = HeadTags(scale_invariant=True)
+    tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     def __init__(
         self,

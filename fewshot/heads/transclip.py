@@ -65,7 +65,7 @@ class TransCLIP(Head):
         "paper": ``anchor=0`` and ``text_weight=None``.
     """
 
-    tags = HeadTags(scale_invariant=True)
+    tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
     def __init__(
         self,

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+# Images expected in both roles above which it is no chance that none is: exp(-20) at most.
+COINCIDENCES = 20
+BISECTIONS = 60
+
 
 def image_variance(
     values: NDArray,
@@ -20,7 +24,8 @@ def image_variance(
     An image acts on an episode as a shot, through the values of all ways, and as a query, through
     the value of its own way, or of all ways if it is an impostor to them. Each effect is estimated
     from the episodes that have the image in that role, less its expectation by chance: the
-    image's episodes are a simple random sample of those of its class.
+    image's episodes are a simple random sample of those of its class. Where no image has both
+    roles, as with shots of one data set and queries of another, each role has images of its own.
 
     Parameters
     ----------
@@ -53,14 +58,24 @@ def image_variance(
     whole = whole - _class_means(whole, classes, len(size))
     per_query = whole.copy() if impostors else per_query / ways
     role = _Role if _equally_often(support, classes) else _UnequalRole
-    query_role = role(per_query, query, classes, labels, len(size))
+    of_shots, of_queries, apart = _images_of_roles(support, query, classes, labels, size)
+    query_role = role(per_query, query, classes, labels, of_queries)
     if query_role.in_every_episode(with_class):
         return None
+    if apart:
+        support_role = role(whole, support, classes, labels, of_shots)
+        if support_role.in_every_episode(with_class):
+            return None
+        variances = (
+            part.products(part, with_class) * _per_image(part.images_per_episode, number)
+            for part, number in ((support_role, of_shots), (query_role, of_queries))
+        )
+        return float(np.sum((with_class / len(classes)) ** 2 * sum(variances)))
     # An image in an episode excludes others: its effect is larger than the observed one by this
     # factor, and its effect as a shot on its own class appears in the queries with reversed sign.
     free = np.where(present, size - used, 1)
     whole += per_query * (query_role.images_per_episode / free)[classes]
-    support_role = role(whole, support, classes, labels, len(size))
+    support_role = role(whole, support, classes, labels, size)
     of_shot = (
         support_role.images_per_episode
         * (size - 1)
@@ -74,13 +89,60 @@ def image_variance(
     return float(np.sum(share**2 * influence / np.maximum(size - 1, 1)))
 
 
+def _per_image(number: NDArray, size: NDArray) -> NDArray:
+    """What a squared effect counts where `number` (C,) of `size` (C,) images are in an episode."""
+    free = np.maximum(size - number, np.finfo(float).eps)
+    return np.where(number > 0, number**2 * (size - 1) / free**2, 0.0)
+
+
+def _images_of_roles(
+    support: NDArray, query: NDArray, classes: NDArray, labels: NDArray, size: NDArray
+) -> tuple[NDArray, NDArray, bool]:
+    """Images (C,) of every class that may be shots, and queries; whether these are others.
+
+    They are if no image is a shot of one episode and a query of another, although that would be
+    expected `COINCIDENCES` times. How many there are is then estimated from how many were drawn,
+    the d of n with ``n (1 - (1 - K / n)^E) = d`` in E episodes of K, at most those of the class.
+    """
+    many, episodes = len(size), np.bincount(classes[classes >= 0], minlength=len(size))
+    times = [np.bincount(rows[rows >= 0], minlength=len(labels)) for rows in (support, query)]
+    number = [_per_class(classes, (rows >= 0).sum(-1), many) for rows in (support, query)]
+    within = _per_class(classes, (support >= 0).sum(-1) * (query >= 0).sum(-1), many)
+    expected = np.sum((number[0] * number[1] - within) / np.maximum(size, 1))
+    if expected < COINCIDENCES or bool(np.any((times[0] > 0) & (times[1] > 0))):
+        return size, size, False
+    drawn = [np.bincount(labels[used > 0], minlength=many) for used in times]
+    room = [np.maximum(size - other, 1) for other in reversed(drawn)]
+    sizes = [
+        _size_of(d, total / np.maximum(episodes, 1), episodes, most)
+        for d, total, most in zip(drawn, number, room, strict=True)
+    ]
+    return sizes[0], sizes[1], True
+
+
+def _size_of(drawn: NDArray, number: NDArray, episodes: NDArray, most: NDArray) -> NDArray:
+    """The n of `_images_of_roles` (C,), between those that were drawn and `most`, by bisection."""
+    low, high = np.maximum(drawn, 1).astype(float), most.astype(float)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        expected = middle * (1 - (1 - np.minimum(number / middle, 1)) ** episodes)
+        low, high = (
+            np.where(expected < drawn, middle, low),
+            np.where(expected < drawn, high, middle),
+        )
+    return high
+
+
 class _Role:
-    """A role of images, shot or query: number of episodes (M,) and sums (M,) of a response."""
+    """A role of images, shot or query: number of episodes (M,) and sums (M,) of a response.
+
+    `size` (C,) are the images of a class that may have the role.
+    """
 
     def __init__(
-        self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, many: int
+        self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, size: NDArray
     ) -> None:
-        real = rows >= 0
+        real, many = rows >= 0, len(size)
         spread = np.broadcast_to(response[..., None], rows.shape)[real]
         self.response, self.classes, self.labels = response, classes, labels
         self.times = np.bincount(rows[real], minlength=len(labels)).astype(np.float64)
@@ -125,17 +187,17 @@ class _UnequalRole(_Role):
     """
 
     def __init__(
-        self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, many: int
+        self, response: NDArray, rows: NDArray, classes: NDArray, labels: NDArray, size: NDArray
     ) -> None:
-        real = rows >= 0
+        real, many = rows >= 0, len(size)
         number = real.sum(-1)
         total = _per_class(classes, number, many)
         means = _per_class(classes, number * response, many) / np.maximum(total, 1)
         response = response - means[classes]
-        super().__init__(response, rows, classes, labels, many)
+        super().__init__(response, rows, classes, labels, size)
         squares = np.broadcast_to((response**2)[..., None], rows.shape)[real]
-        self.squares = np.bincount(rows[real], squares, minlength=len(labels))
-        size = np.bincount(labels[labels >= 0], minlength=many)
+        self.squares = np.bincount(rows[real], squares, len(labels)).astype(np.float64)
+        self.size = size
         self.share = number / np.maximum(size, 1)[classes]
 
     def products(self, second: _Role, with_class: NDArray) -> NDArray:
@@ -146,12 +208,11 @@ class _UnequalRole(_Role):
         label = self.labels[member]
         times, other = self.times[member], second.times[member]
         chance = self.share * second.share * self.response * second.response
-        size = np.bincount(label, minlength=many)
         same, squares = np.zeros_like(times), np.zeros_like(times)
         if self is second:
             same, squares = times, self.squares[member]
         excess = np.bincount(label, self.sums[member] * second.sums[member] - squares, many)
-        excess += size * _per_class(self.classes, chance, many)
+        excess += self.size * _per_class(self.classes, chance, many)
         return _ratio(excess, np.bincount(label, times * other - same, many))
 
 

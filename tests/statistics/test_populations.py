@@ -259,3 +259,21 @@ def test_what_has_no_interval_for_other_classes():
     assert intervals["episodes"]["mean"] == 0.5
     related = population_intervals(*arguments, related=True)
     assert related["classes"]["reason"] == "the classes of an episode were drawn together"
+
+
+@pytest.mark.parametrize(("shots", "queries"), [(20, 20), (10, 40), (40, 10)])
+@pytest.mark.parametrize("how", [{}, {"shots_imbalance": 0.5}])
+def test_shots_and_queries_of_two_data_sets_are_other_images(shots, queries, how):
+    """The mean of a model in which every image adds an effect of variance 1 as shot, as query."""
+    labels = np.repeat(np.arange(6), shots + queries)
+    subset = np.tile(np.repeat(["train", "test"], [shots, queries]), 6)
+    rng = np.random.default_rng(0)
+    estimates = []
+    for seed in range(16):
+        drawn = sample_episodes(labels, 3, 2, 4, 300, seed, subset=subset, **how)
+        of_shot, of_query = rng.normal(size=(2, len(labels)))
+        shot = np.where(drawn.support >= 0, of_shot[drawn.support], 0).sum(-1) / drawn.shot_counts
+        values = of_query[drawn.query].mean(-1) + shot
+        arguments = drawn.classes, labels, drawn.support, drawn.query
+        estimates.append(image_variance(values, *arguments))
+    assert np.mean(estimates) == pytest.approx((1 / shots + 1 / queries) / 6, rel=0.2)

@@ -163,6 +163,14 @@ def load_rows(
     return Query(features, mask, place >= learned if learned else None), by_place
 
 
+def support_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
+    """Largest number of rows of an episode that a head gets beside its queries.
+
+    All shots, and the text vectors of classes that have fewer.
+    """
+    return episodes.ways * max(episodes.shots, int("text" in uses))
+
+
 def query_images(episodes: EpisodeSet, uses: frozenset[str]) -> int:
     """Largest number of rows of an episode that a head gets as its queries.
 

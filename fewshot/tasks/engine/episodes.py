@@ -23,6 +23,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
     query_images,
+    support_images,
 )
 from fewshot.tasks.engine.equal_ways import by_group, padded
 from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
@@ -118,7 +119,7 @@ def _gathered(
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]
     by_blocks = head.is_linear and device.type == "cpu"
-    shots, queries = ways * episodes.shots, query_images(episodes, head.uses)
+    shots, queries = support_images(episodes, head.uses), query_images(episodes, head.uses)
     if by_blocks:  # queries are read a few at a time, their scores are kept
         ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), SUPPORT_BYTES)
     else:

@@ -18,6 +18,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
     query_images,
+    support_images,
 )
 from fewshot.tasks.engine.equal_ways import joined
 from fewshot.tasks.engine.settings import Settings
@@ -69,7 +70,7 @@ def _mapped(
         scores = by_class(scores).view(stop - start, ways, -1, ways)
         return function(scores, by_class(query.mask).view(scores.shape[:3])).cpu()
 
-    images = ways * episodes.shots + query_images(episodes, head.uses)
+    images = support_images(episodes, head.uses) + query_images(episodes, head.uses)
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * (bank.dim + ways) * 4, limit)
     for piece in map_chunks(work, ranges, device, settings.threads):

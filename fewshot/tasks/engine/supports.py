@@ -17,6 +17,7 @@ from fewshot.tasks.engine.batches import (
     chunks,
     load_support,
     map_chunks,
+    support_images,
 )
 from fewshot.tasks.engine.equal_ways import joined
 
@@ -50,7 +51,7 @@ def _mapped(
         support = load_support(bank, episodes, start, stop, device, head.uses)
         return function(support, head.clone().fit(support)).cpu()
 
-    images = episodes.ways * episodes.shots
+    images = support_images(episodes, head.uses)
     limit = SUPPORT_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * bank.dim * 4, limit)
     return map_chunks(work, ranges, device, threads)

@@ -22,6 +22,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
     query_images,
+    support_images,
 )
 from fewshot.tasks.engine.equal_ways import groups_of
 from fewshot.tasks.engine.settings import Settings
@@ -108,7 +109,9 @@ def _of_equal_ways(
         right = by_class(scores.argmax(-1)) == _truth(known, unknown.shape[1], device)
         return _measured(level, right, by_class(query.mask), known.shape)
 
-    images = ways * episodes.shots + query_images(episodes, frozenset()) + unknown.shape[1]
+    images = (
+        support_images(episodes, head.uses) + query_images(episodes, frozenset()) + unknown.shape[1]
+    )
     limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
     ranges = chunks(len(episodes), images * (bank.dim + ways) * 4, limit)
     pieces = []

@@ -1,15 +1,25 @@
 """Chunks of episodes: in order, and halved when they exceed the memory of a device."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from fewshot.episodes import EpisodeSet, sample_episodes
+from fewshot.episodes import EpisodeSet, sample_effective_episodes, sample_episodes
 from fewshot.exceptions import FewshotError
 from fewshot.features import make_bank
 from fewshot.hardware import episodes_device
 from fewshot.heads import Support
-from fewshot.tasks.engine.batches import RowSupport, gather, load_support, map_chunks
+from fewshot.heads.base import Head
+from fewshot.tasks.engine.batches import (
+    QUERY_BYTES,
+    RowSupport,
+    gather,
+    load_support,
+    map_chunks,
+)
+from fewshot.tasks.engine.episodes import actual_errors
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")  # never touched: the work of these tests is counting
@@ -75,3 +85,28 @@ def test_shots_of_unequal_number_are_read_at_once() -> None:
     support = load_support(bank, episodes, 0, 2, CPU)
     assert type(support) is Support
     assert support.counts.tolist() == [[2.0, 3.0], [2.0, 3.0]]
+
+
+def test_chunks_of_many_classes_without_shots_are_small():
+    """A head that reads class names holds a text vector of every class, as it would a shot."""
+    ways, dim = 64, 512
+    sizes = []
+
+    class Texts(Head):
+        uses = frozenset({"text", "queries"})
+        least_shots = 0
+
+        def fit(self, support):
+            sizes.append(len(support.context.text))
+            return self
+
+        def scores(self, query):
+            return query.features.new_zeros(*query.mask.shape, ways)
+
+    labels = np.repeat(np.arange(ways), 2)
+    bank = make_bank(np.ones((len(labels), dim), np.float32), labels)
+    bank = dataclasses.replace(bank, text=np.ones((ways, dim), np.float32), logit_scale=1.0)
+    drawn = sample_effective_episodes(labels, None, 0, 1, 2, 2 * QUERY_BYTES // (ways * dim * 4))
+    actual_errors(bank, drawn, Texts(), device=CPU, threads=1)
+    assert sum(sizes) == len(drawn)
+    assert max(sizes) * ways * dim * 4 <= QUERY_BYTES

@@ -55,7 +55,7 @@ def draw(bank, queries, unlabelled, strangers=0.0, shares="equal", episodes=12):
 @pytest.mark.parametrize("shares", ["equal", "dirichlet"])
 def test_a_query_is_classified_by_itself_given_the_unlabelled_images(queries, shares):
     bank = make_features()
-    episodes = draw(bank, queries, 6, strangers=0.3, shares=shares)
+    episodes = draw(bank, queries, 6, strangers=0.3, shares=shares, episodes=4)
     errors, counts = actual_errors(bank, episodes, Shifted(), device=CPU, threads=1)
     rows = episodes.query_rows(0, len(episodes))
     wrong = np.zeros(rows.shape[:2])
