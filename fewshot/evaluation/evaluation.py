@@ -59,6 +59,10 @@ EstimatorT = TypeVar("EstimatorT", default=ErrorEstimator)
 SamplingT = TypeVar("SamplingT", bound=AnySampling, default=Sampling)
 
 
+SHIFTED = (
+    "predicted errors are of queries like the shots; what it costs that the queries come from {} is "
+    "not in them, nor in their intervals"
+)
 BYTES_PER_ROW = 500  # of a table while a cell is made of it; measured: 2,000 of them at most
 
 
@@ -136,6 +140,8 @@ class Evaluation(Generic[SourceT, HeadT, EstimatorT, SamplingT]):
         bank = judged_part(self.source.bank(uses, self._check_drawable), part)
         for text in data_warnings(bank):
             self.notices.warn(text)
+        if self.estimators and (other := bank.info.get("queries_from")):
+            self.notices.warn(f"episodes.queries_from: {SHIFTED.format(other)}")
         if "text_gaussians" in uses and (warning := overlap_warning(bank)):
             self.notices.warn(warning)
         return bank

@@ -24,6 +24,7 @@ def test_rows_and_summary_say_both(fewshot, files):
     done = fewshot(*SETTINGS, "episodes.queries_from=photos.npz", "episodes.min_images=drop")
     assert done.code == 0, done.err
     assert "photos has no 'c', left out" in done.err
+    assert "predicted errors are of queries like the shots" in " ".join(done.err.split())
     (folder,) = {path.parent for path in Path("runs").rglob("summary.json")}
     assert set(pd.read_parquet(folder / "episodes.parquet")["dataset"]) == {"art -> photos"}
     facts = json.loads((folder / "summary.json").read_text())["data"]
