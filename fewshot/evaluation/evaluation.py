@@ -60,8 +60,8 @@ SamplingT = TypeVar("SamplingT", bound=AnySampling, default=Sampling)
 
 
 SHIFTED = (
-    "predicted errors are of queries like the shots; what it costs that queries come from {} is not "
-    "in them, nor in their intervals"
+    "predicted errors are of queries like the shots; what it costs that queries come from {} is "
+    "not in them, nor in their intervals"
 )
 BYTES_PER_ROW = 500  # of a table while a cell is made of it; measured: 2,000 of them at most
 
