@@ -133,7 +133,7 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
         related = episodes.related_classes
         for first, second in itertools.combinations(results, 2):
             rows = [results[name].rows(EPISODES.name) for name in (first, second)]
-            classes = _numbered(rows[0]["classes"] + rows[0]["unknown_classes"])
+            classes = _numbered(rows[0])
             pair: dict[str, Any] = {"first": first, "second": second}
             for measure in MEASURES:
                 values = rows[0][measure].to_numpy(float) - rows[1][measure].to_numpy(float)
@@ -142,12 +142,14 @@ def note_comparisons(evaluated: Iterable[tuple[EpisodeSet, Result]]) -> None:
             summary["comparisons"].append(cast("OpenSetComparison", pair))
 
 
-def _numbered(names: pd.Series) -> NDArray[np.int64]:
-    """Numbers (E, N) of the classes in lists of names, -1 in the padding of shorter lists."""
-    counts = names.map(len).to_numpy()
+def _numbered(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Numbers (E, N) of the known and unknown classes of rows; -1 pads episodes of fewer."""
+    columns = rows[["classes", "unknown_classes"]].to_numpy()
+    names = [[*known, *unknown] for known, unknown in columns]  # lists, or arrays from a file
+    counts = np.array([len(episode) for episode in names])
     numbers = np.full((len(names), counts.max()), PADDING, dtype=np.int64)
     real = np.arange(counts.max()) < counts[:, None]
-    numbers[real] = np.unique(np.concatenate(names.tolist()), return_inverse=True)[1]
+    numbers[real] = np.unique(np.concatenate(names), return_inverse=True)[1]
     return numbers
 
 

@@ -281,3 +281,8 @@ def test_episodes_of_varying_ways():
     note_comparisons([(drawn, result) for result in results])
     (pair,) = results[0].summary["comparisons"]
     assert pair["auroc"]["classes"]["lower"] is not None
+    results[0].summary["comparisons"] = []
+    for name in ("classes", "unknown_classes"):  # as rows that are read from a file have them
+        rows[name] = rows[name].map(np.array)
+    note_comparisons([(drawn, result) for result in results])
+    assert results[0].summary["comparisons"] == [pair]
