@@ -133,11 +133,14 @@ def _linear(header: Header, tensors: Mapping[str, Tensor]) -> FittedLinear:
     return FittedLinear(weights, biases)
 
 
+FITTED_TO = (torch.float32, torch.float64)  # features of half precision were converted before
+
+
 def _support(header: Header, shots: Tensor) -> Support:
     """The shots as they were fitted to: (1, N, K, D), zeros where a class has fewer than K."""
     counts = [header.images[name] for name in header.classes]
     dim = shots.shape[-1] if header.backbone is None else header.backbone.dim
-    if tuple(shots.shape) != (sum(counts), dim) or not shots.is_floating_point():
+    if tuple(shots.shape) != (sum(counts), dim) or shots.dtype not in FITTED_TO:
         got = f"{shots.dtype} {tuple(shots.shape)}"
         raise ValueError(f"{SHOTS} is {got}, where {sum(counts)} images need {(sum(counts), dim)}")
     mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None]

@@ -422,7 +422,7 @@ def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
     assert (done.returncode, out) == (2, "")
     assert err == (
         "fewshot: error: episodes.way: there is no such setting. Did you mean 'episodes.ways' or "
-        "'episodes.path' or 'episodes.part'? See fewshot --cfg job.\n"
+        "'episodes.min_ways' or 'episodes.path'? See fewshot --cfg job.\n"
     )
     assert not Path("runs").exists()
 

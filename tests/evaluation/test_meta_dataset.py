@@ -109,7 +109,7 @@ def test_unequal_shots():
         ({"name": "meta_dataset", "taxonomy": 5}, {}, "episodes.taxonomy: expected pairs"),
         ({"name": "meta_dataset", "taxonomy": [("a", "b")]}, {}, "'group 0/class 0' is not in"),
         ({"name": "meta_dataset", "min_ways": 30}, {}, "at most the 24 classes"),
-        ({"name": "all_way", "shots_imbalance": 0.5}, {}, "expected 0 with the sampler all_way"),
+        ({"name": "all_way", "shots_imbalance": 0.5}, {}, "a setting of balanced or imbalanced"),
         ({"name": "balanced", "shots_imbalance": 0.5}, {"shots": 1}, "with 1 shots"),
         (
             {"name": "balanced", "shots_imbalance": 0.9},

@@ -25,9 +25,9 @@ from fewshot.tasks.engine.batches import (
 WEIGHT_BYTES = 256 << 20
 # Bytes of the scores of one class in several episodes; they should fit into a CPU cache.
 SCORE_BYTES = 8 << 20
-# Bytes of queries read at a time: they are multiplied while they lie in the second-level cache of a
-# core.
-BLOCK_BYTES = 3 << 18
+# Bytes of queries read at a time: they are multiplied while a cache holds them. Less would fit into
+# the second level, and make threads wait for each other at Python more often.
+BLOCK_BYTES = 2 << 20
 
 
 def linear_answers(
