@@ -324,10 +324,14 @@ class Head(ABC):
     means_at_one_shot : bool
         Whether one shot of every class makes a linear head nearest class mean, whatever it is with
         more.
+    means_alone : bool
+        Whether ``fit`` takes nothing of the shots but ``support.means()``, which are added up as
+        shots are read: more episodes are then fitted at a time.
     """
 
     is_linear: bool = False
     means_at_one_shot: bool = False
+    means_alone: bool = False
 
     @property
     def uses(self) -> frozenset[str]:

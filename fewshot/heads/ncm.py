@@ -64,6 +64,8 @@ class NCM(LinearHead, Verifier):
         Origin of the cosine.
     """
 
+    means_alone = True
+
     def __init__(
         self, metric: Literal["euclidean", "cosine"] = "euclidean", center: Center = "none"
     ) -> None:

@@ -121,7 +121,8 @@ def _gathered(
     by_blocks = head.is_linear and device.type == "cpu"
     shots, queries = support_images(episodes, head.uses), query_images(episodes, head.uses)
     if by_blocks:  # queries are read a few at a time, their scores are kept
-        ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), QUERY_BYTES)
+        limit = QUERY_BYTES if head.means_alone else SUPPORT_BYTES
+        ranges = chunks(len(episodes), 4 * (shots * bank.dim + queries * ways), limit)
     else:
         limit = QUERY_BYTES if device.type == "cpu" else DEVICE_BYTES
         ranges = chunks(len(episodes), 4 * (shots + queries) * bank.dim, limit)
