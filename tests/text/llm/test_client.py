@@ -298,12 +298,14 @@ TOO_SLOW, NO_HTTP, TOO_LARGE = "no answer in time", "no HTTP reply", "larger tha
     ],
 )
 def test_replies_without_an_end(model, first, again, pause, why):
+    # On a busy machine only what is about time may run out of it.
+    timeout = 0.4 if why == TOO_SLOW else 3
     begun = time.monotonic()
     with (
         Raw(first, again, pause) as url,
         pytest.raises((UnansweredError, AnswerError), match=why),
     ):
-        answer_of(model(base_url=url, timeout=0.4, retries=0))
+        answer_of(model(base_url=url, timeout=timeout, retries=0))
     assert time.monotonic() - begun < 5
 
 
