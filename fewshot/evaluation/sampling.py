@@ -27,8 +27,6 @@ from fewshot.features.two_sets import expect_single
 from fewshot.files import path_of
 from fewshot.tasks.engine.judged_part import NOVEL, check_judged
 
-SAMPLERS = ("balanced", "imbalanced", "all_way", "effective", "disjoint", "meta_dataset")
-
 # Settings that only some samplers have.
 DISJOINT, ALL, META_DATASET = "disjoint", "all", "meta_dataset"
 UNEQUAL = ("balanced", "imbalanced")  # samplers of unequal shots, if wanted
@@ -44,6 +42,7 @@ OF_SAMPLER = {
     META_DATASET: OF_META_DATASET,
 }
 OF_SAMPLERS = (*OF_EFFECTIVE, "shots_imbalance", *OF_META_DATASET)
+SAMPLERS = tuple(OF_SAMPLER)
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_bool, expect_number, expect_repeats
-from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.presets import Preset
 from fewshot.heads.solvers.anchored_mixture import (
     AnchoredEpisodes,
+    AnchoredHead,
     log_likelihood,
     squared_deviations,
     usable_variances,
 )
 from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
-from fewshot.heads.texts import class_text
 
 PAPER = {"alpha": 1.0, "temper": 50.0}
 
 
-class StatA(Head):
+class StatA(AnchoredHead):
     r"""StatA: the mixture of TransCLIP with a statistical anchor, for any number of classes in use.
 
     Zanella, Fuchs, De Vleeschouwer and Ben Ayed, "Realistic Test-Time Adaptation of Vision-Language
@@ -64,6 +61,9 @@ class StatA(Head):
 
     tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
+    name = "stata"
+    paper = PAPER
+
     def __init__(
         self,
         alpha: float | None = None,
@@ -79,29 +79,6 @@ class StatA(Head):
         self.soft = soft
         self.steps = steps
         self.preset = preset
-
-    @property
-    def least_shots(self) -> int:
-        """None: class names are enough."""
-        return 0
-
-    @property
-    def uses(self) -> frozenset[str]:
-        """Class names and all queries together; no assumption on the shares of classes."""
-        return frozenset({"text", "queries"})
-
-    def fit(self, support: Support) -> Self:
-        """Keep the shots; what is learned depends on the queries."""
-        with_preset(self, PAPER, "head.stata")._check_parameters()
-        class_text(support, "stata")  # or an error
-        self.support_ = support
-        return self
-
-    def scores(self, query: Query) -> Tensor:
-        """Logarithms (E, T, N) of the assignments, up to a constant of the query."""
-        head = with_preset(self, PAPER, "head.stata")
-        episodes = AnchoredEpisodes.of(self.support_, query, "stata")
-        return head._assignments(episodes)
 
     def _assignments(self, episodes: AnchoredEpisodes) -> Tensor:
         text, points = episodes.text, episodes.points

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
 from fewshot.exceptions import expect_number, expect_repeats
-from fewshot.heads.base import Head, Query, Support
-from fewshot.heads.presets import Preset, with_preset
+from fewshot.heads.presets import Preset
 from fewshot.heads.solvers.anchored_mixture import (
     TEMPER,
     AnchoredEpisodes,
+    AnchoredHead,
     log_likelihood,
     squared_deviations,
     usable_variances,
 )
 from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
-from fewshot.heads.texts import class_text
 
 PAPER = {"anchor": 0.0, "text_weight": None}
 FEWEST = 1e-9  # images that a variance is divided by, where there is none
 CONFIDENT = 8  # queries of every class that its mean begins with
 
 
-class TransCLIP(Head):
+class TransCLIP(AnchoredHead):
     r"""TransCLIP: assignments of all queries at once, near text, neighbours and class Gaussians.
 
     Zanella, Gerin and Ben Ayed, "Boosting Vision-Language Models with Transduction", NeurIPS 2024.
@@ -67,6 +64,9 @@ class TransCLIP(Head):
 
     tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
+    name = "transclip"
+    paper = PAPER
+
     def __init__(
         self,
         anchor: float = 1.0,
@@ -82,30 +82,6 @@ class TransCLIP(Head):
         self.laplacian = laplacian
         self.steps = steps
         self.preset = preset
-
-    @property
-    def least_shots(self) -> int:
-        """None: without shots it is the paper's zero-shot method."""
-        return 0
-
-    @property
-    def uses(self) -> frozenset[str]:
-        """Class names and all queries together; no assumption on the shares of classes."""
-        return frozenset({"text", "queries"})
-
-    def fit(self, support: Support) -> Self:
-        """Keep the shots; what is learned depends on the queries."""
-        head = with_preset(self, PAPER, "head.transclip")
-        head._check_parameters()
-        class_text(support, "transclip")  # or an error
-        self.support_ = support
-        return self
-
-    def scores(self, query: Query) -> Tensor:
-        """Logarithms (E, T, N) of the assignments, up to a constant of the query."""
-        head = with_preset(self, PAPER, "head.transclip")
-        episodes = AnchoredEpisodes.of(self.support_, query, "transclip")
-        return head._assignments(episodes)
 
     def _assignments(self, episodes: AnchoredEpisodes) -> Tensor:
         text_weight, shots = self.text_weight, episodes.shots.shape[1]

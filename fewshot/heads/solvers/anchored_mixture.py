@@ -6,12 +6,16 @@ NeurIPS 2024, and "Realistic Test-Time Adaptation of Vision-Language Models", CV
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from fewshot.heads.base import Query, Support
+from fewshot.heads.base import Head, Query, Support
+from fewshot.heads.presets import with_preset
 from fewshot.heads.solvers.graph import affinities, most_similar, pulled
 from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.texts import class_text
@@ -172,3 +176,51 @@ def squared_deviations(x: Tensor, weights: Tensor, means: Tensor) -> Tensor:
 def usable_variances(variances: Tensor) -> Tensor:
     """Variances (..., D) that can be divided by: at least a millionth of 1 / D."""
     return variances.clamp_min(LEAST_VARIANCE / variances.shape[-1])
+
+
+class AnchoredHead(Head):
+    """A mixture on the queries, zero- and few-shot; what its Gaussians are is the subclass's.
+
+    Attributes
+    ----------
+    name : str
+        Of the registry, for messages.
+    paper : mapping
+        Settings of ``preset="paper"``.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[Mapping[str, Any]]
+    support_: Support
+
+    @property
+    def least_shots(self) -> int:
+        """None: class names are enough."""
+        return 0
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Class names and all queries together; no assumption on the shares of classes."""
+        return frozenset({"text", "queries"})
+
+    def fit(self, support: Support) -> Self:
+        """Keep the shots; what is learned depends on the queries."""
+        self._chosen()._check_parameters()
+        class_text(support, self.name)  # or an error
+        self.support_ = support
+        return self
+
+    def scores(self, query: Query) -> Tensor:
+        """Logarithms (E, T, N) of the assignments, up to a constant of the query."""
+        return self._chosen()._assignments(AnchoredEpisodes.of(self.support_, query, self.name))
+
+    def _chosen(self) -> Self:
+        return with_preset(self, self.paper, f"head.{self.name}")
+
+    @abstractmethod
+    def _assignments(self, episodes: AnchoredEpisodes) -> Tensor:
+        """Logarithms (E, T, N) of the assignments."""
+
+    @abstractmethod
+    def _check_parameters(self) -> None:
+        """Raise FewshotError for a setting out of its range."""
