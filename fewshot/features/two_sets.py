@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import folded
 from fewshot.datasets.part_names import NOVEL
+from fewshot.episodes.balanced import TEST, TRAIN
 from fewshot.exceptions import FewshotError, expect, expect_choice
-from fewshot.features.bank import FeatureBank
+from fewshot.features.bank import OF_ALL_ROWS, FeatureBank
 from fewshot.features.data_warnings import named
 from fewshot.memory import expect_fits
 
 SETTING = "episodes.queries_from"
-TRAIN, TEST = "train", "test"
 
 
 def with_queries_of(
@@ -166,8 +166,7 @@ def _joined(
 
 def _info(shots: FeatureBank, queries: FeatureBank, kept: NDArray) -> dict[str, Any]:
     """What is known of the first, and which is the second."""
-    of_all = ("magnitudes", "copies")
-    info = {key: value for key, value in shots.info.items() if key not in of_all}
+    info = {key: value for key, value in shots.info.items() if key not in OF_ALL_ROWS}
     absent = sorted(set(range(len(shots.classnames))) - set(kept.tolist()))
     info |= {
         "dataset": f"{_name(shots)} -> {_name(queries)}",
@@ -176,8 +175,7 @@ def _info(shots: FeatureBank, queries: FeatureBank, kept: NDArray) -> dict[str, 
     }
     if "key" in shots.info and "key" in queries.info:
         names = repr((shots.hash(), queries.hash(), [shots.classnames[c] for c in kept]))
-        return info | {"key": hashlib.sha256(names.encode()).hexdigest()}
-    info.pop("key", None)
+        info["key"] = hashlib.sha256(names.encode()).hexdigest()
     return info
 
 
