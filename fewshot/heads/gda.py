@@ -15,7 +15,7 @@ from fewshot.heads.presets import Preset, with_preset
 from fewshot.heads.solvers.selection import (
     cautious,
     choose_on_base,
-    folds,
+    held_out_scores,
     loss_of,
     mistakes_of,
 )
@@ -250,13 +250,12 @@ def _held_out(
 
     Those of the fits times their `ratio_of` if they shall be relative.
     """
-    known = support.mask & (support.counts > 1)[..., None]
-    shots = support.features.flatten(1, 2)
-    analysis = torch.zeros(*known.shape, known.shape[1], dtype=shots.dtype, device=shots.device)
-    for rest, held in folds(support, support.mask.shape[-1]):
+
+    def scores(rest: Support, shots: Tensor) -> Tensor:
         form = gda_form(rest)
-        scores = linear_scores(shots, *form).unflatten(1, held.shape[1:])
-        if relative:
-            scores = scores * ratio_of(rest, text, form)[:, None, None, None]
-        analysis = torch.where(held[..., None], scores, analysis)
+        of_form = linear_scores(shots, *form)
+        return of_form * ratio_of(rest, text, form)[:, None, None] if relative else of_form
+
+    analysis, known = held_out_scores(support, scores)
+    shots = support.features.flatten(1, 2)
     return (shots @ text.mT).unflatten(1, known.shape[1:]), analysis, known

@@ -10,7 +10,7 @@ from torch import Tensor
 from fewshot.exceptions import expect_number
 from fewshot.heads.base import LinearForm, LinearHead, Support, linear_scores
 from fewshot.heads.gda import gda_form
-from fewshot.heads.solvers.selection import cautious, folds, mistakes_of
+from fewshot.heads.solvers.selection import cautious, held_out_scores, mistakes_of
 from fewshot.heads.solvers.transforms import unit_length
 from fewshot.heads.tags import HeadTags
 from fewshot.heads.texts import class_text
@@ -94,13 +94,12 @@ def with_texts(support: Support, text: Tensor) -> Support:
 
 def _search(support: Support, text: Tensor) -> Tensor:
     """The largest of ALPHAS that the held-out shots of an episode speak for: (E,)."""
-    known = support.mask & (support.counts > 1)[..., None]
+
+    def scores(rest: Support, shots: Tensor) -> Tensor:
+        return linear_scores(shots, *gda_form(with_texts(rest, text)))
+
+    analysis, known = held_out_scores(support, scores)
     shots = support.features.flatten(1, 2)
-    analysis = torch.zeros(*known.shape, known.shape[1], dtype=shots.dtype, device=shots.device)
-    for rest, held in folds(support, support.mask.shape[-1]):
-        form = gda_form(with_texts(rest, text))
-        scores = linear_scores(shots, *form).unflatten(1, held.shape[1:])
-        analysis = torch.where(held[..., None], scores, analysis)
     cosines = (shots @ text.mT).unflatten(1, known.shape[1:])
     wrong = torch.stack([mistakes_of(cosines + analysis / alpha).flatten(1) for alpha in ALPHAS])
     values = torch.tensor(ALPHAS, dtype=shots.dtype, device=shots.device)

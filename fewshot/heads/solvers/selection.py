@@ -69,6 +69,26 @@ def folds(support: Support, most: int) -> Iterator[tuple[Support, Tensor]]:
             yield Support.of(support.features, support.mask & ~held, support.context), held
 
 
+def held_out_scores(
+    support: Support, scores: Callable[[Support, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Scores (E, N, K, N) of every shot by a fit without it, and which shots (E, N, K) have any.
+
+    Parameters
+    ----------
+    support : Support
+    scores : callable
+        From the shots of a fit and all shots (E, N K, D) to scores (E, N K, N) of the latter.
+    """
+    known = support.mask & (support.counts > 1)[..., None]
+    shots = support.features.flatten(1, 2)
+    held_out = torch.zeros(*known.shape, known.shape[1], dtype=shots.dtype, device=shots.device)
+    for rest, held in folds(support, support.mask.shape[-1]):
+        of_rest = scores(rest, shots).unflatten(1, held.shape[1:])
+        held_out = torch.where(held[..., None], of_rest, held_out)
+    return held_out, known
+
+
 def cautious(losses: Tensor, known: Tensor | None = None, added: int = 4) -> Tensor:
     """The first of A settings, from safe to bold, that is about as good as the best: (...).
 
