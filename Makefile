@@ -1,14 +1,18 @@
-.PHONY: check format lint types test slow lowest benchmarks
+.PHONY: check format lint types test slow lowest benchmarks docs
 
 check: lint types test
+
+PAGES = docs examples datasets ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
 
 format:
 	ruff format .
 	ruff check --fix .
+	mdformat $(PAGES)
 
 lint:
 	ruff format --check .
 	ruff check .
+	mdformat --check $(PAGES)
 
 types:
 	mypy
