@@ -11,12 +11,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from site_builder.repository import ROOT, sources
+from site_builder import api, commands, lists, settings
+from site_builder.repository import ROOT
+from site_builder.repository import sources as repository_sources
 from sphinx.cmd.build import main as sphinx_build
+
+GENERATED = (api, commands, lists, settings)
 
 
 def write(folder: Path, made: dict[str, str | Path]) -> None:
-    """Write sources that changed, and remove those that are no more, so that Sphinx reuses pages."""
+    """Write sources that changed and remove old ones, so that Sphinx reuses all other pages."""
     kept = set()
     for name, content in made.items():
         path = folder / name
@@ -43,7 +47,10 @@ def build(out: Path, builder: str = "html", fresh: bool = False) -> int:
     """
     if fresh:
         shutil.rmtree(out, ignore_errors=True)
-    write(out / "sources", sources())
+    made = repository_sources()
+    for part in GENERATED:
+        made |= part.sources()
+    write(out / "sources", made)
     options = ["-b", builder, "-c", str(ROOT / "docs"), "-d", str(out / "doctrees")]
     return sphinx_build(
         [*options, "-W", "--keep-going", "-n", "-q", str(out / "sources"), str(out / builder)]

@@ -17,12 +17,20 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
+    "site_builder.extension",
 ]
 
 # Anchors of headings as on code hosts, at any depth.
 myst_heading_anchors = 6
 # `<a id="...">` and the like stay; no other extension, so that pages read the same on code hosts.
 myst_enable_extensions: list[str] = []
+
+# Types are in the docstrings, with shapes and ranges.
+autodoc_typehints = "none"
+autodoc_class_signature = "mixed"
+numpydoc_show_class_members = False
+# Words in single backticks are names where there is such a name, else code.
+default_role = "py:obj"
 
 html_theme = "furo"
 html_title = f"fewshot {release}"
