@@ -1,12 +1,13 @@
 """What the generated pages need of Sphinx: settings as objects, and references that resolve.
 
-References to public names of this package have to resolve. Those to other packages (torch, numpy)
-would need their inventories from a network, and words in single backticks may be names or
-anything else: both stay code without a link.
+References to public names of this package lead to their pages. What is not public has none, but
+has to exist. References to other packages (torch, numpy) would need their inventories from a
+network, and words in single backticks may be names or anything else: both stay code.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from docutils import nodes
@@ -49,6 +50,27 @@ class AnchorRole(SphinxRole):
         return [target, link], []
 
 
+def skip_of_others(
+    app: Sphinx, what: str, name: str, value: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out methods that scikit-learn adds: they refer to pages of its own."""
+    return True if str(getattr(value, "__module__", "")).startswith("sklearn.") else None
+
+
+def show_formulas(
+    app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
+) -> None:
+    """Make paragraphs that are indented, as formulas are, literal blocks."""
+    before, shown = "", []
+    for line in lines:
+        starts = line.startswith("    ") and not (shown and shown[-1].strip())
+        if starts and before and not before.startswith((" ", "-", ">>>")):
+            shown += ["::", ""]
+        shown.append(line)
+        before = line or before
+    lines[:] = shown
+
+
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
 ) -> nodes.Node | None:
@@ -67,7 +89,19 @@ def resolve(
             if found is not None:
                 return found
     of_others = not target.startswith("fewshot.")
-    return content if node["reftype"] == "obj" or of_others else None
+    return content if node["reftype"] == "obj" or of_others or exists(target) else None
+
+
+def exists(target: str) -> bool:
+    """Whether a dotted name can be imported: what is not public has no page, but has to exist."""
+    parts = target.split(".")
+    for number in range(len(parts), 0, -1):
+        try:
+            value: object = import_module(".".join(parts[:number]))
+        except ImportError:
+            continue
+        return all((value := getattr(value, part, None)) is not None for part in parts[number:])
+    return False
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -76,5 +110,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_object_type("setting", "setting", objname="setting")
     app.add_directive("setting", SettingDirective, override=True)
     app.add_role("anchor", AnchorRole())
+    app.connect("autodoc-skip-member", skip_of_others)
+    app.connect("autodoc-process-docstring", show_formulas, priority=100)  # before numpydoc
     app.connect("missing-reference", resolve)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -267,7 +267,8 @@ def _registered(group: str, title: str) -> Iterator[Page]:
             parameters, settings = parameters_of(registry[name]), Settings()
             for setting, default in parameters.defaults.items():
                 words = parameters.explanations.get(setting, SILENT)
-                settings.note(f"{group}.{name}.{setting}", name, default, words)
+                key = f"{group}.{name}.{setting}{'' if first else f' (task={task.name})'}"
+                settings.note(key, name, default, words)
             parts[name] = (escaped(f"{registry[name].summary}."), settings)
         page = f"{group}s" if first else f"{task.name}-{group}s"
         yield Page(page, title if first else f"{title} of {task.name}", about, parts)
