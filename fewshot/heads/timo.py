@@ -50,6 +50,7 @@ class TIMO(LinearHead):
     alpha_ : Tensor of shape (E,)
     """
 
+    references = ("li2025text", "wang2024hard")
     tags = HeadTags(any_order_of_shots=False)
 
     def __init__(self, alpha: float | Literal["search"] = "search") -> None:
