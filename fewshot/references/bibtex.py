@@ -66,8 +66,7 @@ class Reference:
     @property
     def surnames(self) -> list[str]:
         """Surnames of the authors as text; the last one may be "others"."""
-        names = re.split(r"\s+and\s+", self.fields["author"])
-        return [_surname(name) for name in names]
+        return [_surname(name) for name in _names(self.fields["author"])]
 
     def cited(self) -> str:
         """The paper within a sentence: ``Snell et al., 2017``."""
@@ -175,6 +174,18 @@ def _skip(text: str, position: int) -> int:
 
 def _line(text: str, position: int) -> str:
     return text[position : position + 40].split("\n")[0]
+
+
+def _names(authors: str) -> list[str]:
+    """Names that " and " separates, outside of braces."""
+    names, depth = [""], 0
+    for word in authors.split(" "):
+        if word == "and" and depth == 0:
+            names.append("")
+            continue
+        depth += word.count("{") - word.count("}")
+        names[-1] = f"{names[-1]} {word}".strip()
+    return names
 
 
 def _surname(name: str) -> str:

@@ -1,0 +1,143 @@
+"""All that is cited of some runs, as BibTeX, text, Markdown, LaTeX or JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fewshot.exceptions import expect_choice
+from fewshot.references import Reference
+from fewshot.references.bibtex import latex_escaped
+from fewshot.report.citing.paragraph import CLOSE, OPEN, Paragraph
+from fewshot.report.citing.parts import CitedRun, Part, parts_of
+from fewshot.report.wording import plain
+
+FORMATS = ("text", "bibtex", "latex", "markdown", "json")
+_CITED = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The papers of runs and a paragraph on their protocol; printed, it is text.
+
+    Attributes
+    ----------
+    runs : sequence of CitedRun
+    """
+
+    runs: Sequence[CitedRun]
+
+    @classmethod
+    def of_folders(cls, folders: Sequence[Path], argument: str = "RUN") -> Citation:
+        """That of run folders.
+
+        Raises
+        ------
+        FewshotError
+            One of them is no run that can be read.
+        """
+        return cls([CitedRun.read(folder, argument) for folder in folders])
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What the runs were made of, each with its papers."""
+        return parts_of(self.runs)
+
+    @property
+    def references(self) -> list[Reference]:
+        """All papers, each once."""
+        found = (entry for part in self.parts for entry in part.references or ())
+        return list({entry.key: entry for entry in found}.values())
+
+    @property
+    def without(self) -> list[Part]:
+        """Parts that do not say which papers they rest on."""
+        return [part for part in self.parts if part.references is None]
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """A paragraph for each task, papers as keys between two marks."""
+        tasks = dict.fromkeys(cell["task"] for run in self.runs for cell in run.cells)
+        return [" ".join(Paragraph(t, self.runs, self.parts).sentences()) for t in tasks]
+
+    @property
+    def bibtex(self) -> str:
+        """All papers as BibTeX."""
+        return "\n\n".join(entry.bibtex() for entry in self.references) + "\n"
+
+    @property
+    def text(self) -> str:
+        """The paragraph, then the papers, a line each."""
+        papers = [f"- {entry.text()}" for entry in self.references]
+        lines = [*self._prose(), "References", *papers]
+        return "\n".join(lines + [f"\n{note}" for note in self._notes()]) + "\n"
+
+    @property
+    def markdown(self) -> str:
+        """The same as Markdown, with the BibTeX in a block of code."""
+        parts = [*self._prose("\n"), f"```bibtex\n{self.bibtex}```"]
+        return "\n".join([*parts, *(f"\n{note}" for note in self._notes())]) + "\n"
+
+    @property
+    def latex(self) -> str:
+        """The paragraph as LaTeX with ``\\cite``, then the BibTeX as comments' neighbour file."""
+        prose = [self._as_latex(text) for text in self.paragraphs]
+        notes = [f"% {note}" for note in self._notes()]
+        return "\n\n".join([*prose, *notes]) + "\n"
+
+    @property
+    def json(self) -> str:
+        """Parts with their papers, paragraphs and BibTeX as JSON."""
+        parts: list[dict[str, Any]] = [
+            {
+                "role": part.role,
+                "name": part.name,
+                "references": None if part.references is None else [r.key for r in part.references],
+            }
+            for part in self.parts
+        ]
+        papers = {e.key: {"type": e.kind, **e.fields} for e in self.references}
+        content = {
+            "parts": parts,
+            "references": papers,
+            "paragraphs": [self._as_text(text) for text in self.paragraphs],
+            "bibtex": self.bibtex,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def to(self, kind: str, argument: str = "format") -> str:
+        """The citation in one of the `FORMATS`."""
+        expect_choice(argument, kind, FORMATS)
+        written: str = getattr(self, kind)
+        return written
+
+    def _prose(self, gap: str = "\n") -> list[str]:
+        return [self._as_text(text) + gap for text in self.paragraphs]
+
+    def _as_text(self, text: str) -> str:
+        entries = {entry.key: entry for entry in self.references}
+        return _CITED.sub(lambda m: "; ".join(entries[k].cited() for k in m[1].split(",")), text)
+
+    def _as_latex(self, text: str) -> str:
+        pieces = _CITED.split(text)
+        return "".join(
+            f"\\cite{{{piece}}}" if index % 2 else latex_escaped(piece)
+            for index, piece in enumerate(pieces)
+        )
+
+    def _notes(self) -> list[str]:
+        if not self.without:
+            return []
+        named = ", ".join(f"{part.role} {plain(part.name)}" for part in self.without)
+        return [f"These name no papers; look for them where they are from: {named}."]
