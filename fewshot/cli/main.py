@@ -33,6 +33,7 @@ SMALL = {
     "list": "fewshot.cli.listing",
     "report": "fewshot.cli.report",
     "results": "fewshot.cli.results",
+    "cite": "fewshot.cli.cite",
 }
 # What to lower where memory runs out; for all others, that of a run.
 LOWER = {
@@ -71,6 +72,7 @@ Usage
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
+  fewshot cite RUN ...                   papers to cite for runs, and a paragraph on the protocol
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version
 

@@ -68,14 +68,14 @@ class Reference:
         """Surnames of the authors as text; the last one may be "others"."""
         return [_surname(name) for name in _names(self.fields["author"])]
 
-    def cited(self) -> str:
-        """The paper within a sentence: ``Snell et al., 2017``."""
+    def cited(self, letter: str = "") -> str:
+        """The paper within a sentence: ``Snell et al., 2017``, with a letter after the year."""
         names = self.surnames
         if len(names) > 2 or names[-1] == OTHERS:
-            return f"{names[0]} et al., {self.year}"
-        return f"{' and '.join(names)}, {self.year}"
+            return f"{names[0]} et al., {self.year}{letter}"
+        return f"{' and '.join(names)}, {self.year}{letter}"
 
-    def text(self) -> str:
+    def text(self, letter: str = "") -> str:
         """The paper in one line: authors, title, venue, year, identifier."""
         names = self.surnames
         if names[-1] == OTHERS or len(names) > 6:
@@ -84,7 +84,7 @@ class Reference:
             authors = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
         parts = [authors, plain_text(self.fields["title"])]
         parts += [plain_text(self.fields[name]) for name in VENUES if name in self.fields]
-        line = f"{', '.join(parts)}, {self.year}"
+        line = f"{', '.join(parts)}, {self.year}{letter}"
         if "doi" in self.fields:
             return f"{line}, doi:{self.fields['doi']}"
         return f"{line}, arXiv:{self.fields['eprint']}" if "eprint" in self.fields else line

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from fewshot.exceptions import expect_choice
@@ -73,7 +74,7 @@ class Citation:
     @property
     def text(self) -> str:
         """The paragraph, then the papers, a line each."""
-        papers = [f"- {entry.text()}" for entry in self.references]
+        papers = [f"- {entry.text(self._letters[entry.key])}" for entry in self.references]
         lines = [*self._prose(), "References", *papers]
         return "\n".join(lines + [f"\n{note}" for note in self._notes()]) + "\n"
 
@@ -122,12 +123,29 @@ class Citation:
         written: str = getattr(self, kind)
         return written
 
+    @cached_property
+    def _letters(self) -> dict[str, str]:
+        """By key, the letter after the year of papers that authors and year do not tell apart."""
+        alike: dict[str, list[str]] = {}
+        for entry in self.references:
+            alike.setdefault(entry.cited(), []).append(entry.key)
+        return {
+            key: ascii_lowercase[n] if len(keys) > 1 else ""
+            for keys in alike.values()
+            for n, key in enumerate(keys)
+        }
+
     def _prose(self, gap: str = "\n") -> list[str]:
         return [self._as_text(text) + gap for text in self.paragraphs]
 
     def _as_text(self, text: str) -> str:
         entries = {entry.key: entry for entry in self.references}
-        return _CITED.sub(lambda m: "; ".join(entries[k].cited() for k in m[1].split(",")), text)
+
+        def cited(match: re.Match[str]) -> str:
+            keys = match[1].split(",")
+            return "; ".join(entries[key].cited(self._letters[key]) for key in keys)
+
+        return _CITED.sub(cited, text)
 
     def _as_latex(self, text: str) -> str:
         pieces = _CITED.split(text)

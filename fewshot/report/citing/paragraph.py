@@ -10,6 +10,7 @@ from fewshot.report.citing.parts import (
     CALIBRATED,
     DATASET,
     ESTIMATOR,
+    FEWSHOT,
     SAMPLER,
     SOFTWARE,
     TASK,
@@ -24,7 +25,6 @@ from fewshot.report.wording import (
     NORMALIZED,
     head_notes,
     plain,
-    protocol_name,
     queries_text,
     unlabelled_about,
 )
@@ -37,9 +37,9 @@ from fewshot.units import counted, joined, short_percent
 OPEN, CLOSE = "\x01", "\x02"
 SHOWN_HASHES, DIGITS = 4, 16
 OVER = {
-    "episodes": "episodes (other draws from these images)",
-    "images": "other images of these classes",
-    "classes": "other classes",
+    "episodes": "over {}s (other draws from these images)",
+    "images": "for other images of these classes",
+    "classes": "for other classes",
 }
 CALIBRATED_ON = {
     "base": "calibrated on episodes of the base classes",
@@ -90,17 +90,18 @@ class Paragraph:
         """The task, and the data sets with their images and classes."""
         facts: dict[str, str] = {}
         for run, cells in self.of_run:
-            for name in dict.fromkeys(name for cell in cells for name in datasets_of(cell)):
-                alone = len({cell["dataset"] for cell in cells}) == 1 and len(run.cells) > 0
-                facts.setdefault(name, _counts(run) if alone else "")
+            names = dict.fromkeys(name for cell in cells for name in datasets_of(cell))
+            for name in names:  # the counts are those of both where queries are from another one
+                facts.setdefault(name, _counts(run) if len(names) == 1 else "")
         named = [
             f"{plain(name)}{self.cite(DATASET, name, inside)}" for name, inside in facts.items()
         ]
         title = f"{self.report.name_in_headings}{self.cite(TASK, self.task.name)}"
-        sentences = [f"{title} is evaluated on {joined(named)}"]
-        parts = {str(cell.get("part") or "") for cell in self.cells} & {"base", "validation"}
+        sentences = [f"the task is {title}, evaluated on {joined(named)}"]
+        parts = {str(cell["part"]) for run, cells in self.of_run for cell in cells if _is_split(run)}
         if parts:
-            sentences.append(f"episodes are drawn from the {' and '.join(sorted(parts))} classes")
+            sentences.append(f"{self.report.episode}s are drawn from the {joined(sorted(parts))} "
+                             "classes")  # fmt: skip
         return sentences
 
     def features(self) -> list[str]:
@@ -109,7 +110,8 @@ class Paragraph:
         for run, cells in self.of_run:
             for cell in cells:
                 said.setdefault(self._features_of(run, cell))
-        return [f"features are {joined(said)}; backbones are frozen"] if said else []
+        of = "the backbone is" if len(said) == 1 else "backbones are"
+        return [f"{joined(said)} are used; {of} frozen"] if said else []
 
     def _features_of(self, run: CitedRun, cell: CellSummary) -> str:
         data: Mapping[str, Any] = run.facts.get("data") or {}
@@ -117,8 +119,8 @@ class Paragraph:
         resolution = cast("Mapping[str, Any]", cell).get("resolution")
         words = [
             counted(data["feature_dim"], "dimension") if data.get("feature_dim") else "",
-            f"images of {plain(resolution)} pixels" if resolution else
-            f"images of {size} pixels" if size else "",
+            f"resolution {plain(resolution)}" if resolution else
+            f"images of {size} x {size} pixels" if size else "",
             NORMALIZED.get(str(cell.get("normalize")), ""),
         ]  # fmt: skip
         name = cell["backbone"]
@@ -128,37 +130,26 @@ class Paragraph:
     def episodes(self) -> list[str]:
         """Ways, shots, how many, how they were drawn, queries and seeds."""
         cells, episode = self.cells, self.report.episode
-        ways = joined(str(n) for n in sorted({cell["ways"] for cell in cells}))
-        shots = joined(str(n) for n in sorted({cell["shots"] for cell in cells}))
         numbers = sorted({cell.get("episodes", 0) for cell in cells})
-        count = " or ".join(f"{number:,}" for number in numbers)
-        plural = "" if numbers == [1] else "s"
-        samplers = {}
-        for run, own in self.of_run:
-            for cell in own:
-                name = sampler_of(run, cell)
-                label = str(cell.get("protocol") or cast("Mapping[str, Any]", cell).get("sampler"))
-                label = label if label not in ("None", "") else name
-                samplers[protocol_name(label)] = self.cite(SAMPLER, name)
-        drawn = joined(f"{plain(label)}{cited}" for label, cited in samplers.items())
+        count = f"{' or '.join(f'{number:,}' for number in numbers)} {episode}"
         seeds = sorted({cell["seed"] for cell in cells})
+        samplers = {
+            plain(_protocol(run, cell)): self.cite(SAMPLER, sampler_of(run, cell))
+            for run, own in self.of_run
+            for cell in own
+        }
+        drawn = joined(f"{label}{cited}" for label, cited in samplers.items())
         sentences = [
-            f"every setting has {count} {episode}{plural}, {ways}-way, with {shots} labelled "
-            f"images (shots) per class, drawn by the sampler {drawn} with "
-            f"{'seed' if len(seeds) == 1 else 'seeds'} {joined(map(str, seeds))}"
+            f"every setting has {count}{'s' * (numbers != [1])}, {_numbers(cells, 'ways', 'way')}, "
+            f"{_numbers(cells, 'shots', 'shot')}, drawn by the sampler {drawn} with "
+            f"seed{'s' * (len(seeds) > 1)} {joined(map(str, seeds))}"
         ]
-        queries = queries_text(cells) if all("queries" in cell for cell in cells) else ""
-        if queries == "all queries":
-            sentences.append(f"all other images of the classes of an {episode} are queries"
-                             if episode == "episode" else "all other images are queries")  # fmt: skip
-        elif queries:
-            sentences.append(f"{queries.replace(' per class', '')} {self._per()}")
+        if all("queries" in cell for cell in cells):
+            queries = queries_text(cells).replace("queries per class", self.report.queries)
+            asked = "all other images as queries" if queries == "all queries" else queries
+            sentences[0] += f"; each has {asked}"
         unlabelled = unlabelled_about(cells)
-        return [*sentences, f"unlabelled images: {unlabelled}" if unlabelled else ""]
-
-    def _per(self) -> str:
-        of = self.report.queries.removeprefix("queries").strip() or "each"
-        return f"{of} are classified"
+        return [*sentences, f"{episode}s come with {unlabelled}" if unlabelled else ""]
 
     def heads(self) -> list[str]:
         """Heads with what differs from their defaults, and what they see beyond the shots."""
@@ -168,13 +159,17 @@ class Paragraph:
         for label in dict.fromkeys(map(head_label, self.cells)):
             inside = words.get(label, "")
             named.append(f"{plain(label)}{self.cite(self.report.head, label, inside)}")
+        verb = "is" if len(named) == 1 else "are"
         word = self.report.head if len(named) == 1 else self.report.heads
-        sentence = f"{word}: {joined(named)}"
-        others = [cell for cell in self.cells if head_label(cell) not in words]
-        if others and self.task.registry("head") is not None:
-            whose = "it sees" if len(named) == 1 else "they see" if not words else "the others see"
-            sentence += f"; {whose} one query at a time (inductive)"
-        return [sentence + "; parameters that are not named have their defaults"]
+        sentences = [
+            f"the {word} {verb} {joined(named)}, with default parameters but for those named"
+        ]
+        transductive = [c for c in self.cells if "queries" in (c.get("head_uses") or ())]
+        if not transductive and all("head_uses" in cell for cell in self.cells):
+            sentences.append("every query is judged by itself (inductive)")
+        elif len({head_label(c) for c in transductive}) < len(named):
+            sentences.append("other heads judge every query by itself (inductive)")
+        return sentences
 
     def intervals(self) -> list[str]:
         """Kind and level of the intervals of the main measure."""
@@ -192,11 +187,10 @@ class Paragraph:
         if not found:
             return []
         levels = sorted({level for each in found.values() for level in each})
-        over = joined(OVER.get(population, population) for population in found)
-        title = self.report.long_title(measure).lower()
+        over = joined(OVER[name].format(self.report.episode) for name in OVER if name in found)
         return [
-            f"means of {title} are given with {' or '.join(map(short_percent, levels))} "
-            f"confidence intervals for {over}"
+            f"the mean {self.report.title(measure)} has {' or '.join(map(short_percent, levels))} "
+            f"confidence intervals {over}"
         ]
 
     def estimators(self) -> list[str]:
@@ -239,13 +233,14 @@ class Paragraph:
             low, high = short_percent(min(covered), 3), short_percent(max(covered), 3)
             covered_text = low if low == high else f"{low} to {high}"
             nominal = " or ".join(map(short_percent, levels))
-            texts.append(f"intervals of {nominal} hold the actual error in {covered_text}")
+            texts.append(f"intervals of nominally {nominal} held the actual value in {covered_text} "
+                         f"of {self.report.episode}s")  # fmt: skip
         return texts
 
     def made_with(self) -> list[str]:
         """Version of the software, and hashes of the episodes."""
         versions = joined(dict.fromkeys(run.version for run in self.runs))
-        sentences = [f"computed with fewshot {versions}{self.cite(SOFTWARE, '')}"]
+        sentences = [f"computed with fewshot {versions}{self.cite(SOFTWARE, FEWSHOT)}"]
         hashes: dict[str, None] = {}
         for cell in self.cells:
             digest = (cell.get("hashes") or {}).get("episodes")
@@ -260,12 +255,34 @@ class Paragraph:
         return sentences
 
 
+def _is_split(run: CitedRun) -> bool:
+    """Whether a data set has classes apart from those that episodes are drawn from."""
+    by_part = (run.facts.get("data") or {}).get("classes_by_part") or {}
+    return sum(count > 0 for count in by_part.values()) > 1
+
+
+def _protocol(run: CitedRun, cell: CellSummary) -> str:
+    """``effective(k_eff=5)``: the sampler with what is not as usual."""
+    facts = cast("Mapping[str, Any]", cell)
+    return str(facts.get("protocol") or facts.get("sampler") or sampler_of(run, cell))
+
+
+def _numbers(cells: Iterable[CellSummary], key: str, unit: str) -> str:
+    """``5-way``, ``1-shot and 5-shot``; ``5 to 20 ways`` where they vary within a cell."""
+    texts = {}
+    for cell in cells:
+        facts = cast("Mapping[str, Any]", cell)
+        low, high = facts.get(f"{key}_range") or (facts[key], facts[key])
+        texts[low, high] = f"{low}-{unit}" if low == high else f"{low} to {high} {unit}s"
+    return joined(texts[numbers] for numbers in sorted(texts))
+
+
 def _counts(run: CitedRun) -> str:
     """``1,797 images of 10 classes: 5 base, 5 novel``; empty where it is not recorded."""
     data: Mapping[str, Any] = run.facts.get("data") or {}
     if not data.get("images") or not data.get("classes"):
         return ""
-    classes = counted(data["classes"], "class").replace("classs", "classes")
+    classes = f"{data['classes']:,} {'class' if data['classes'] == 1 else 'classes'}"
     parts = {name: count for name, count in (data.get("classes_by_part") or {}).items() if count}
     split = ""
     if len(parts) > 1:

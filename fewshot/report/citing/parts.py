@@ -23,11 +23,13 @@ from fewshot.report.citing.made import made_of
 from fewshot.report.tasks import report_of
 from fewshot.results.schema import CellSummary, RunFacts
 from fewshot.tasks import task_named
+from fewshot.units import joined
 
 SOFTWARE, DATASET, BACKBONE, TASK, SAMPLER = "software", "data set", "backbone", "task", "sampler"
 ESTIMATOR, CALIBRATED, STATISTIC = "estimator", "calibration", "statistic"
 # Others come from the reports of tasks: heads, rules, scores.
 FIRST, LAST = (SOFTWARE, DATASET, BACKBONE, TASK, SAMPLER), (ESTIMATOR, CALIBRATED, STATISTIC)
+FEWSHOT = "fewshot"  # its name, and key
 OWN_FILES = ("folder", "listed", "features", "huggingface")  # kinds: whose names say nothing
 Given = Sequence[str] | None  # keys or BibTeX; None where nothing is said
 
@@ -135,8 +137,10 @@ def parts_of(runs: Iterable[CitedRun]) -> list[Part]:
         A part names a paper that there is not.
     """
     found: dict[tuple[str, str], Part] = {}
+    runs = list(runs)
+    versions = joined(run.version for run in runs)
+    found[SOFTWARE, FEWSHOT] = Part(SOFTWARE, FEWSHOT, (software(versions),))
     for run in runs:
-        found.setdefault((SOFTWARE, ""), Part(SOFTWARE, "fewshot", (software(run.version),)))
         for role, name, given in _parts_of_run(run):
             if (role, name) not in found:
                 found[role, name] = Part.of(role, name, given() if callable(given) else given)
