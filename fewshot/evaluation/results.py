@@ -232,6 +232,23 @@ class Results:
             target.write_text(page, encoding="utf-8", newline="\n")
         return target
 
+    def cite(self) -> Citation:
+        """Papers to cite for these results, and a paragraph on their protocol.
+
+        Printed, it is text; ``.bibtex``, ``.latex``, ``.markdown`` and ``.json`` are the same in
+        other forms.
+
+        Raises
+        ------
+        FewshotError
+            A part of another package names a paper that there is not.
+        """
+        from fewshot.report.citing.citation import Citation
+        from fewshot.report.citing.parts import CitedRun, config_of
+
+        config = {} if self.folder is None else config_of(self.folder)
+        return Citation.of_runs([CitedRun([c.summary for c in self.cells], self.run, config)])
+
     # -- Files.
 
     def save(self, runs: str | Path = "runs", name: str | None = None) -> Path:

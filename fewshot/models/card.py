@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fewshot.models.header import LINEAR, BackboneNote, ErrorNote, Header
+from fewshot.references import Reference, resolve
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.probabilities import Probabilities

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,32 +22,45 @@ FORMATS = ("text", "bibtex", "latex", "markdown", "json")
 _CITED = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Citation:
-    """The papers of runs and a paragraph on their protocol; printed, it is text.
+    """What is to be cited, and paragraphs on how it was used; printed, it is text.
 
     Attributes
     ----------
-    runs : sequence of CitedRun
+    parts : sequence of Part
+        Data sets, backbones, heads and the like, each with its papers.
+    paragraphs : sequence of str
+        Papers stand in them as keys, between two marks.
     """
 
-    runs: Sequence[CitedRun]
+    parts: Sequence[Part]
+    paragraphs: Sequence[str]
 
     @classmethod
-    def of_folders(cls, folders: Sequence[Path], argument: str = "RUN") -> Citation:
+    def of_runs(cls, runs: Iterable[CitedRun]) -> Citation:
+        """That of runs, with a paragraph for each task.
+
+        Raises
+        ------
+        FewshotError
+            A part names a paper that there is not.
+        """
+        cited = list(runs)
+        parts = parts_of(cited)
+        tasks = dict.fromkeys(cell["task"] for run in cited for cell in run.cells)
+        return cls(parts, [" ".join(Paragraph(t, cited, parts).sentences()) for t in tasks])
+
+    @classmethod
+    def of_folders(cls, folders: Iterable[Path], argument: str = "RUN") -> Citation:
         """That of run folders.
 
         Raises
         ------
         FewshotError
-            One of them is no run that can be read.
+            One of them is no run that can be read, or as `of_runs`.
         """
-        return cls([CitedRun.read(folder, argument) for folder in folders])
-
-    @cached_property
-    def parts(self) -> list[Part]:
-        """What the runs were made of, each with its papers."""
-        return parts_of(self.runs)
+        return cls.of_runs(CitedRun.read(folder, argument) for folder in folders)
 
     @property
     def references(self) -> list[Reference]:
@@ -59,12 +72,6 @@ class Citation:
     def without(self) -> list[Part]:
         """Parts that do not say which papers they rest on."""
         return [part for part in self.parts if part.references is None]
-
-    @cached_property
-    def paragraphs(self) -> list[str]:
-        """A paragraph for each task, papers as keys between two marks."""
-        tasks = dict.fromkeys(cell["task"] for run in self.runs for cell in run.cells)
-        return [" ".join(Paragraph(t, self.runs, self.parts).sentences()) for t in tasks]
 
     @property
     def bibtex(self) -> str:
@@ -86,7 +93,7 @@ class Citation:
 
     @property
     def latex(self) -> str:
-        """The paragraph as LaTeX with ``\\cite``, then the BibTeX as comments' neighbour file."""
+        """The paragraphs as LaTeX, with ``\\cite``; `bibtex` has the papers."""
         prose = [self._as_latex(text) for text in self.paragraphs]
         notes = [f"% {note}" for note in self._notes()]
         return "\n\n".join([*prose, *notes]) + "\n"
