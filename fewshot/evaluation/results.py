@@ -32,6 +32,7 @@ from fewshot.units import decimal, percent, plus_minus
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fewshot.report.citing.citation import Citation
     from fewshot.results.schema import CellSummary, RunSummary
     from fewshot.tasks.classification.schema import ClassificationSummary
 

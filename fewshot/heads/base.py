@@ -368,7 +368,7 @@ class Head(ABC):
 
     @property
     def references(self) -> Sequence[str] | None:
-        """Papers that the head rests on, for ``fewshot cite``: keys of `fewshot.references`, BibTeX.
+        """Papers that it rests on, for ``fewshot cite``: keys of `fewshot.references`, or BibTeX.
 
         A head gives them by a class attribute ``references = ("snell2017prototypical",)``, or as
         entries of BibTeX where the papers are not among those of this package; empty where there is

@@ -25,10 +25,12 @@ _ACCENTS = {
     "r": "\u030a",
 }  # fmt: skip
 _LETTERS = {"ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "aa": "å", "AA": "Å", "ae": "æ",
-            "AE": "Æ", "oe": "œ", "OE": "Œ", "i": "ı", "j": "ȷ"}  # fmt: skip
-_ACCENT = re.compile(r"""\\(?:(['`^"~=.])|([cvuHkr])(?![A-Za-z]))\s*(?:\{\s*\\?(\w)\s*\}|\\?(\w))""")
+            "AE": "Æ", "oe": "œ", "OE": "Œ"}  # fmt: skip
+_ACCENT = re.compile(
+    r"""\\(?:(['`^"~=.])|([cvuHkr])(?![A-Za-z]))\s*(?:\{\s*\\?(\w)\s*\}|\\?(\w))"""
+)
 _LETTER = re.compile(rf"\\({'|'.join(sorted(_LETTERS, key=len, reverse=True))})(?![A-Za-z])\s?")
-_PLAIN = (("``", "“"), ("''", "”"), ("---", "—"), ("--", "–"), ("~", " "))
+_PLAIN = (("``", "“"), ("''", "”"), ("---", "\u2014"), ("--", "\u2013"), ("~", " "))
 
 
 class BibTeXError(ValueError):
@@ -173,7 +175,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _line(text: str, position: int) -> str:
-    return text[position : position + 40].split("\n")[0]
+    return text[position : position + 40].partition("\n")[0]
 
 
 def _names(authors: str) -> list[str]:
@@ -193,7 +195,7 @@ def _surname(name: str) -> str:
     if name.startswith("{") and name.endswith("}"):
         return plain_text(name)
     first, comma, _ = name.partition(",")
-    return plain_text(first if comma else name.split()[-1])
+    return plain_text(first if comma else name.rpartition(" ")[2])
 
 
 def plain_text(value: str) -> str:

@@ -57,11 +57,11 @@ STATISTICS: Mapping[str, Keys] = {
     "spearman": ("bonett2000sample",),
     "paired test": ("phipson2010permutation",),
 }
-# What `fewshot predict`, `fit` and `classify` work out.
+# What `fewshot predict`, `fit` and `classify` work out; parts of model files by their names there.
 FITTED_MODELS: Mapping[str, Keys] = {
-    "model card": ("mitchell2019model",),
+    "card": ("mitchell2019model",),
     "probabilities": ("guo2017calibration",),
-    "sets of labels": ("sadinle2019least", "vovk2005algorithmic", "vovk2015cross"),
+    "sets": ("sadinle2019least", "vovk2005algorithmic", "vovk2015cross"),
     "review": ("geifman2017selective",),
     "strangers": ("lee2018simple",),
     "next labels": ("frazier2009knowledge", "yu2006active"),

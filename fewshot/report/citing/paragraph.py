@@ -98,7 +98,9 @@ class Paragraph:
         ]
         title = f"{self.report.name_in_headings}{self.cite(TASK, self.task.name)}"
         sentences = [f"the task is {title}, evaluated on {joined(named)}"]
-        parts = {str(cell["part"]) for run, cells in self.of_run for cell in cells if _is_split(run)}
+        parts = {
+            str(cell["part"]) for run, cells in self.of_run for cell in cells if _is_split(run)
+        }
         if parts:
             sentences.append(f"{self.report.episode}s are drawn from the {joined(sorted(parts))} "
                              "classes")  # fmt: skip
@@ -233,8 +235,8 @@ class Paragraph:
             low, high = short_percent(min(covered), 3), short_percent(max(covered), 3)
             covered_text = low if low == high else f"{low} to {high}"
             nominal = " or ".join(map(short_percent, levels))
-            texts.append(f"intervals of nominally {nominal} held the actual value in {covered_text} "
-                         f"of {self.report.episode}s")  # fmt: skip
+            texts.append(f"intervals of nominally {nominal} held the actual value in "
+                         f"{covered_text} of {self.report.episode}s")  # fmt: skip
         return texts
 
     def made_with(self) -> list[str]:
