@@ -165,4 +165,4 @@ class Citation:
         if not self.without:
             return []
         named = ", ".join(f"{part.role} {plain(part.name)}" for part in self.without)
-        return [f"These name no papers; look for them where they are from: {named}."]
+        return [f"No papers are known of: {named}. Look for them where these are from."]

@@ -17,6 +17,7 @@ from fewshot.report.citing.parts import (
     CitedRun,
     Part,
     datasets_of,
+    has_sampler,
     sampler_of,
 )
 from fewshot.report.intervals import by_population, main_interval
@@ -135,17 +136,19 @@ class Paragraph:
         numbers = sorted({cell.get("episodes", 0) for cell in cells})
         count = f"{' or '.join(f'{number:,}' for number in numbers)} {episode}"
         seeds = sorted({cell["seed"] for cell in cells})
-        samplers = {
-            plain(_protocol(run, cell)): self.cite(SAMPLER, sampler_of(run, cell))
-            for run, own in self.of_run
-            for cell in own
-        }
-        drawn = joined(f"{label}{cited}" for label, cited in samplers.items())
-        sentences = [
-            f"every setting has {count}{'s' * (numbers != [1])}, {_numbers(cells, 'ways', 'way')}, "
-            f"{_numbers(cells, 'shots', 'shot')}, drawn by the sampler {drawn} with "
-            f"seed{'s' * (len(seeds) > 1)} {joined(map(str, seeds))}"
-        ]
+        sentence = f"every setting has {count}{'s' * (numbers != [1])}"
+        if has_sampler(cells[0]):
+            samplers = {
+                plain(_protocol(run, cell)): self.cite(SAMPLER, sampler_of(run, cell))
+                for run, own in self.of_run
+                for cell in own
+            }
+            drawn = joined(f"{label}{cited}" for label, cited in samplers.items())
+            sentence += (
+                f", {_numbers(cells, 'ways', 'way')}, {_numbers(cells, 'shots', 'shot')}, "
+                f"drawn by the sampler {drawn}"
+            )
+        sentences = [f"{sentence} with seed{'s' * (len(seeds) > 1)} {joined(map(str, seeds))}"]
         if all("queries" in cell for cell in cells):
             queries = queries_text(cells).replace("queries per class", self.report.queries)
             asked = "all other images as queries" if queries == "all queries" else queries
@@ -157,15 +160,22 @@ class Paragraph:
         """Heads with what differs from their defaults, and what they see beyond the shots."""
         notes = head_notes(self.cells)
         words = {name: note for note, names in notes.items() for name in names}
+        labels = set(map(head_label, self.cells))
+        shared = (
+            "" if len(notes) != 1 or len(labels) == 1 or words.keys() != labels else [*notes][0]
+        )
         named = []
         for label in dict.fromkeys(map(head_label, self.cells)):
-            inside = words.get(label, "")
+            inside = "" if shared else words.get(label, "")
             named.append(f"{plain(label)}{self.cite(self.report.head, label, inside)}")
         verb = "is" if len(named) == 1 else "are"
         word = self.report.head if len(named) == 1 else self.report.heads
         sentences = [
             f"the {word} {verb} {joined(named)}, with default parameters but for those named"
+            + (f"; each {shared}" if shared else "")
         ]
+        if not has_sampler(self.cells[0]):
+            return sentences
         transductive = [c for c in self.cells if "queries" in (c.get("head_uses") or ())]
         if not transductive and all("head_uses" in cell for cell in self.cells):
             sentences.append("every query is judged by itself (inductive)")

@@ -159,8 +159,9 @@ def _parts_of_run(run: CitedRun) -> Iterator[Named]:
             yield DATASET, name, partial(dataset_references, run, name)
         yield BACKBONE, cell["backbone"], partial(backbone_references, run, cell["backbone"])
         yield TASK, task.name, task.references
-        sampler = sampler_of(run, cell)
-        yield SAMPLER, sampler, SAMPLERS.get(sampler)
+        if has_sampler(cell):
+            sampler = sampler_of(run, cell)
+            yield SAMPLER, sampler, SAMPLERS.get(sampler)
         yield from report_of(task.name).cited(cell, run.config)
         yield from _of_estimators(run, cell)
         yield from _of_statistics(cell)
@@ -186,6 +187,11 @@ def _of_statistics(cell: CellSummary) -> Iterator[Named]:
     for name in STATISTICS:
         if name in used:
             yield STATISTIC, name, STATISTICS[name]
+
+
+def has_sampler(cell: CellSummary) -> bool:
+    """Whether ``episodes.sampler`` has a say in the task of a cell."""
+    return not {"protocol", "sampler"}.isdisjoint(task_named(cell["task"]).keys)
 
 
 def sampler_of(run: CitedRun, cell: CellSummary) -> str:
