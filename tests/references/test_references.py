@@ -127,7 +127,7 @@ def test_what_is_no_bibtex(text, reason):
 def test_keys_and_bibtex_of_other_packages():
     both = resolve(["snell2017prototypical", ARTICLE], "head mine")
     assert [entry.key for entry in both] == ["snell2017prototypical", "a2020b"]
-    with pytest.raises(FewshotError, match="references of head mine.*'snell2017prototypical'"):
+    with pytest.raises(FewshotError, match=r"references of head mine.*'snell2017prototypical'"):
         resolve(["snell2017protypical"], "head mine")
     with pytest.raises(FewshotError, match="references of head mine: not BibTeX: a: a brace"):
         resolve(["@misc{a, title = {b"], "head mine")

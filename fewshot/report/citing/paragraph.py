@@ -162,7 +162,9 @@ class Paragraph:
         words = {name: note for note, names in notes.items() for name in names}
         labels = set(map(head_label, self.cells))
         shared = (
-            "" if len(notes) != 1 or len(labels) == 1 or words.keys() != labels else [*notes][0]
+            ""
+            if len(notes) != 1 or len(labels) == 1 or words.keys() != labels
+            else next(iter(notes))
         )
         named = []
         for label in dict.fromkeys(map(head_label, self.cells)):
