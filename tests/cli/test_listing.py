@@ -61,7 +61,7 @@ def test_cards_of_data_sets(capsys):
     line = printed(capsys, "datasets", "digits")
     assert line.startswith("digits  1797 images  10 classes  scikit-learn's")
     text = printed(capsys, "datasets", "digits", "--long")
-    for words in ("CC BY 4.0", "E. Alpaydin", "sklearn.datasets.load_digits"):
+    for words in ("CC BY 4.0", "Alpaydin and Kaynak, Optical", "sklearn.datasets.load_digits"):
         assert words in text
     assert len(text.splitlines()) < 25
     text = printed(capsys, "datasets", "folder", "--long")
