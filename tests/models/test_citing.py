@@ -7,8 +7,8 @@ from fewshot.models.header import BackboneNote, Header, WeightsNote
 
 
 def header(head="lda", **settings):
-    note = BackboneNote("efficientnet_lite0", settings, "pooled", {}, {"size": 224}, "float32", 1280,
-                        WeightsNote("0" * 64, "file.pth"))  # fmt: skip
+    weights = WeightsNote("0" * 64, "file.pth")
+    note = BackboneNote("efficientnet_lite0", settings, "pooled", {}, {}, "float32", 9, weights)
     return Header("classification", ("a", "b"), {"a": 2, "b": 3}, {"name": head, "parameters": {}},
                   note, "l2", None, {"probabilities": {"temperature": 1.0, "shrinkage": 0.1}},
                   {"fewshot": "0.2.0"})  # fmt: skip
