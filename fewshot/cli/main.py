@@ -71,7 +71,8 @@ Usage
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
-  fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
+  fewshot results query|export|compare|published|merge|migrate ...   rows, tables for papers,
+                                         published figures, stores
   fewshot --version
 
 Examples
