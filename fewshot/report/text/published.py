@@ -131,7 +131,7 @@ def _section(figures: Sequence[Figure], besides: Sequence[Beside]) -> str:
         for _, of in groupby(figures, key=lambda one: (one.key[:-1], one.conditions.prompts))
     ]
     ways = "all classes" if source.ways is None else f"{source.ways}-way, {source.protocol}"
-    drawn = f", {source.draws:,} draws" if source.draws else ""
+    drawn = f", {counted(source.draws, 'draw')}" if source.draws else ""
     text = (
         f"{source.paper} ([paper]({source.address})). From: {source.where}. Read in: "
         f"{source.checked}. Accuracy in %, {ways}{drawn}. Differs from here: {source.remarks}."
