@@ -11,6 +11,7 @@ from fewshot.results.joining import Store
 from fewshot.results.measures import measure_of
 from fewshot.results.published import BALANCED, Figure, Measurement
 from fewshot.results.schema import JoinedCell, JoinedSummary
+from fewshot.units import counted
 
 TASK, MEASURE = "classification", "accuracy"
 # The number of draws changes how sure a figure is, not what it is of.
@@ -104,7 +105,8 @@ def beside(figures: Sequence[Figure], store: Store) -> tuple[list[Beside], list[
         if len(there) == len(figure.parts):
             rows.append(_mean_row(figure, [_row(part, cell, summary) for part, cell in there]))
         elif there:
-            label = f"{figure.dataset} of {figure.head} on {figure.backbone}, {figure.shots} shots"
+            shots = counted(figure.shots, "shot")
+            label = f"{figure.dataset} of {figure.head} on {figure.backbone}, {shots}"
             missing.append(f"{label} ({figure.name}): {len(there)} of {len(cells)} data sets")
     return rows, missing
 

@@ -153,7 +153,7 @@ def test_a_mean_of_cells_of_all_data_sets(source_file):
     cells = [cell(name, 0.5 + i / 100) for i, name in enumerate(ELEVEN)]
     rows, missing = beside(figures, store_of(*cells[1:]))
     assert rows == []
-    assert missing == ["mean of eleven of gda on clip_rn50, 1 shots (own): 10 of 11 data sets"]
+    assert missing == ["mean of eleven of gda on clip_rn50, 1 shot (own): 10 of 11 data sets"]
     (row,), missing = beside(figures, store_of(*cells))
     assert missing == []
     assert row.accuracy == pytest.approx(55)
