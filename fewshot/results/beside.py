@@ -84,8 +84,8 @@ def recorded(figures: Sequence[Figure], measured: Sequence[Measurement]) -> list
 def beside(figures: Sequence[Figure], store: Store) -> tuple[list[Beside], list[str]]:
     """Cells of a store beside the figures that they are of.
 
-    A cell is of a figure where head, data set, backbone and shots are the same, and the ways of
-    episodes; whatever else is not alike is said. Means over data sets need a cell of each.
+    A cell is of a figure where head, data set, backbone, protocol and shots are the same, and the
+    ways of episodes; whatever else is not alike is said. Means over data sets need a cell of each.
 
     Returns
     -------
@@ -118,6 +118,7 @@ def _cells_of(figure: Figure, summary: JoinedSummary) -> list[JoinedCell]:
         for cell in summary["cells"]
         if (cell["task"], cell["head"], cell["dataset"], cell["backbone"], cell["shots"]) == wanted
         and figure.source.ways in (None, cell["ways"])
+        and figure.source.protocol == (cell.get("protocol") or BALANCED)
     ]
 
 
@@ -142,7 +143,7 @@ def _row(figure: Figure, cell: JoinedCell, summary: JoinedSummary) -> Beside:
 
 def _differences(figure: Figure, cell: JoinedCell, data: dict[str, Any]) -> tuple[str, ...]:
     """Conditions of a cell that are not those of a figure."""
-    conditions, source = figure.conditions, figure.source
+    conditions = figure.conditions
     templates = ((data.get("text") or {}).get("templates") or {}).get("name", "not known")
     prompts = f"coop_{figure.dataset}" if conditions.prompts == "coop" else conditions.prompts
     given = figure.has_backbone and cell["feature"] == GIVEN
@@ -152,7 +153,6 @@ def _differences(figure: Figure, cell: JoinedCell, data: dict[str, Any]) -> tupl
             "the test images" if given else None,
         ),
         "settings": (cell["variant"] or "default", figure.variant or "default"),
-        "protocol": (cell.get("protocol") or BALANCED, source.protocol),
         "prompts": (str(templates).partition("@")[0], prompts),
         HARMLESS: (cell.get("episodes"), conditions.draws),
         "queries": (cell.get("queries"), conditions.queries),

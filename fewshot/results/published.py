@@ -37,15 +37,17 @@ class Conditions(_Strict):
     ----------
     prompts : str or None
         Name of a set of prompts as of ``text.templates``; "coop" is that of the data set.
-    draws, queries : int or None
-        Draws of the shots, or episodes; queries of a class in an episode.
+    draws : int or None
+        Of the shots, or episodes.
+    queries : int, str or None
+        Of a class in an episode, as in the summary of a cell: 15, or "75 in all".
     remarks : str
         What else is not as here.
     """
 
     prompts: str | None = None
     draws: int | None = None
-    queries: int | None = None
+    queries: int | str | None = None
     remarks: str = ""
 
 

@@ -83,7 +83,6 @@ def test_cells_beside_figures(fewshot, run, own):
     [
         ({"draws": 600}, "draws 20, published 600", "no"),
         ({"queries": 15}, "queries 3, published 15", "-"),
-        ({"protocol": "all_way"}, "protocol balanced, published all_way", "-"),
         ({"prompts": "coop"}, "prompts not known, published coop_blobs", "-"),
     ],
 )
@@ -108,8 +107,9 @@ def test_what_has_other_keys_is_no_cell_of_the_figure(refusal, run, own, other):
     assert "no cell is of a published figure" in message
 
 
-def test_other_ways(refusal, run, own):
-    folder = own(GROUP, ways=20)
+@pytest.mark.parametrize("other", [{"ways": 20}, {"protocol": "imbalanced(alpha=2)"}])
+def test_other_episodes(refusal, run, own, other):
+    folder = own(GROUP, **other)
     assert "no cell" in refusal("results", "published", str(run[0]), "--figures", folder)
 
 
