@@ -65,8 +65,8 @@ def main(argv: Sequence[str]) -> int:
         if not rows:
             raise FewshotError(
                 parser.prog,
-                "no cell is of a published figure: none has its head, data set, backbone, protocol, "
-                "ways and shots",
+                "no cell is of a published figure: none has its head, data set, backbone, "
+                "protocol, ways and shots",
                 "fewshot results published says which figures there are.",
             )
         write_output(_beside(rows, arguments.format), arguments.output)

@@ -122,7 +122,7 @@ def test_entries_for_the_file_of_measurements(fewshot, run, own, tmp_path):
     measured = done.out.partition("## Published")[0]
     mean, half = accuracy(run[1], "ncm", 2)
     assert f"| 90.0 | {mean:.1f} ± {half:.1f} |" in measured
-    assert "[above](#measured)" in done.out
+    assert "[measured](#measured)" in done.out
 
 
 def test_means_say_what_is_missing(fewshot, run, own):

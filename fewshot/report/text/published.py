@@ -9,7 +9,7 @@ from itertools import groupby
 import pandas as pd
 import yaml
 
-from fewshot.report.aligned import WIDTH, markdown
+from fewshot.report.aligned import WIDTH
 from fewshot.results.beside import Beside
 from fewshot.results.published import Figure, Unverified
 from fewshot.units import counted
@@ -105,39 +105,57 @@ def page_tables(
 
 
 def _measured(besides: Sequence[Beside]) -> str:
+    """A line per value, and what it was made of in a list below."""
     if not besides:
         return "Nothing yet.\n"
-    names = ("source", "head", "data set", "backbone", "ways", "shots", "published", "ours",
-             "difference", "within", "differs in", "interval over", "date")  # fmt: skip
-    rows = [_beside_row(row, whole=True) for row in besides]
-    coded = ("source", "head", "backbone")
-    table = _table(names, (
-        [_code(row[name]) if name in coded else markdown(str(row[name])) for name in names]
-        for row in rows
-    ))  # fmt: skip
-    commands = "\n".join(dict.fromkeys(row.command for row in besides))
-    return f"{table}\n```sh\n{commands}\n```\n"
+    names = ("source", "head", "data set", "backbone", "shots", "published", "ours", "difference",
+             "within")  # fmt: skip
+    coded = ("source", "head", "data set", "backbone")
+    notes: dict[str, int] = {}
+    lines = []
+    for row in besides:
+        cells = _beside_row(row, whole=True)
+        note = notes.setdefault(_note(row), len(notes) + 1)
+        lines.append([_code(cells[name]) if name in coded else str(cells[name]) for name in names])
+        lines[-1].append(str(note))
+    listed = "\n".join(f"{number}. {_filled(note, 3)}" for note, number in notes.items())
+    commands = _block(dict.fromkeys(row.command for row in besides))
+    return f"{_table((*names, 'note'), lines)}\n{listed}\n\n{commands}"
+
+
+def _note(row: Beside) -> str:
+    """When, what the interval is over, and what is not as published."""
+    differs = "; ".join(row.differs) or "nothing"
+    return f"{row.date}, version {row.version}. Interval: {row.interval}. Not alike: {differs}."
 
 
 def _section(figures: Sequence[Figure], besides: Sequence[Beside]) -> str:
-    """The paper, what is not as here, and a line per head, backbone and data set."""
-    source, name = figures[0].source, figures[0].name
-    shots = sorted({figure.shots for figure in figures})
+    """The paper, what is not as here, a line per head, backbone and data set, and commands."""
+    first = figures[0]
+    source, shots = first.source, sorted({figure.shots for figure in figures})
     measured = {row.figure.key for row in besides}
-    heading = ("head", "backbone", "data set", "prompts", *(counted(k, "shot") for k in shots),
-               "ours", "command")  # fmt: skip
-    lines = [
-        _line(list(of), shots, measured)
-        for _, of in groupby(figures, key=lambda one: (one.key[:-1], one.conditions.prompts))
+    groups = [
+        list(of) for _, of in groupby(figures, key=lambda f: (f.key[:-1], f.conditions.prompts))
     ]
+    heading = ("head", "backbone", "data set", "prompts", *(counted(k, "shot") for k in shots),
+               "ours")  # fmt: skip
     ways = "all classes" if source.ways is None else f"{source.ways}-way, {source.protocol}"
     drawn = f", {counted(source.draws, 'draw')}" if source.draws else ""
+    needs = (
+        "images of the data set and weights of the backbone"
+        if first.has_backbone
+        else "features of the data set by that network"
+    )
     text = (
         f"{source.paper} ([paper]({source.address})). From: {source.where}. Read in: "
-        f"{source.checked}. Accuracy in %, {ways}{drawn}. Differs from here: {source.remarks}."
+        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. "
+        f"What is not yet measured needs {needs}."
     )
-    wrapped = textwrap.fill(text, WIDTH, break_on_hyphens=False)
-    return f"### `{name}`\n\n{wrapped}\n\n{_table(heading, lines)}"
+    table = _table(heading, (_line(group, shots, measured) for group in groups))
+    commands = _block(
+        dict.fromkeys(of[0].command(sorted(one.shots for one in of)) for of in groups)
+    )
+    return f"### `{first.name}`\n\n{_filled(text)}\n\n{table}\nLine by line:\n\n{commands}"
 
 
 def _line(group: Sequence[Figure], shots: Sequence[int], measured: Collection[object]) -> list[str]:
@@ -151,12 +169,23 @@ def _line(group: Sequence[Figure], shots: Sequence[int], measured: Collection[ob
     return [
         _code(_label(first)),
         _code(first.backbone),
-        _code(first.dataset) if not first.parts else first.dataset,
+        first.dataset if first.parts else _code(first.dataset),
         _code(prompts) if prompts else DASH,
         *numbers,
-        "[above](#measured)" if is_measured else f"not yet measured: needs {first.needs}",
-        _code(first.command(sorted(by_shots))),
+        "[measured](#measured)" if is_measured else "not yet measured",
     ]
+
+
+def _filled(text: str, indent: int = 0) -> str:
+    """`text` in lines as mdformat wraps them."""
+    return textwrap.fill(
+        text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * indent,
+        break_on_hyphens=False, break_long_words=False,
+    ).lstrip()  # fmt: skip
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "\n".join(["```sh", *lines, "```\n"])
 
 
 def _unverified(papers: Iterable[Unverified]) -> str:
