@@ -263,8 +263,9 @@ def _files(folder: Path | None) -> list[Path]:
 def _read(path: Path, form: type[Any]) -> Any:
     try:
         return form.model_validate(read_yaml(path))
-    except yaml.YAMLError as error:
-        raise FewshotError("--figures", f"{path} is no YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise FewshotError("--figures", f"{path} is no YAML: {said}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
@@ -315,8 +316,8 @@ def _means(figures: Sequence[Figure]) -> list[Figure]:
 def _mean(parts: Sequence[Figure]) -> Figure:
     first = parts[1]  # of a data set whose prompts are those of most
     accuracies = [part.accuracy for part in parts if part.accuracy is not None]
-    remarks = f"mean of the eleven figures above; {first.conditions.remarks}".strip("; ")
+    conditions = first.conditions.model_copy(update={"remarks": "mean of the eleven figures here"})
     return first.model_copy(update={
-        "dataset": MEAN, "accuracy": sum(accuracies) / len(accuracies), "parts": tuple(parts),
-        "conditions": first.conditions.model_copy(update={"remarks": remarks}),
+        "conditions": conditions, "dataset": MEAN, "accuracy": sum(accuracies) / len(accuracies),
+        "half": None, "parts": tuple(parts),
     })  # fmt: skip

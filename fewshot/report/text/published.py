@@ -146,9 +146,14 @@ def _section(figures: Sequence[Figure], besides: Sequence[Beside]) -> str:
         if first.has_backbone
         else "features of the data set by that network"
     )
+    others = dict.fromkeys(
+        f"{_code(_label(figure))}, {figure.dataset}: {figure.conditions.remarks}. "
+        for figure in figures
+        if figure.conditions.remarks != source.remarks
+    )
     text = (
         f"{source.paper} ([paper]({source.address})). From: {source.where}. Read in: "
-        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. "
+        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. {''.join(others)}"
         f"What is not yet measured needs {needs}."
     )
     table = _table(heading, (_line(group, shots, measured) for group in groups))
