@@ -316,8 +316,6 @@ def _means(figures: Sequence[Figure]) -> list[Figure]:
 def _mean(parts: Sequence[Figure]) -> Figure:
     first = parts[1]  # of a data set whose prompts are those of most
     accuracies = [part.accuracy for part in parts if part.accuracy is not None]
-    conditions = first.conditions.model_copy(update={"remarks": "mean of the eleven figures here"})
-    return first.model_copy(update={
-        "conditions": conditions, "dataset": MEAN, "accuracy": sum(accuracies) / len(accuracies),
-        "half": None, "parts": tuple(parts),
-    })  # fmt: skip
+    mean = sum(accuracies) / len(accuracies)
+    changes = {"dataset": MEAN, "accuracy": mean, "half": None, "parts": tuple(parts)}
+    return first.model_copy(update=changes)

@@ -151,9 +151,11 @@ def _section(figures: Sequence[Figure], besides: Sequence[Beside]) -> str:
         for figure in figures
         if figure.conditions.remarks != source.remarks
     )
+    taken = any(part.accuracy is not None for figure in figures for part in figure.parts)
+    means = "Means of eleven are taken of the figures here. " if taken else ""
     text = (
         f"{source.paper} ([paper]({source.address})). From: {source.where}. Read in: "
-        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. {''.join(others)}"
+        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. {''.join(others)}{means}"
         f"What is not yet measured needs {needs}."
     )
     table = _table(heading, (_line(group, shots, measured) for group in groups))
