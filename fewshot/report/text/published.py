@@ -155,7 +155,8 @@ def _section(figures: Sequence[Figure], besides: Sequence[Beside]) -> str:
     means = "Means of eleven are taken of the figures here. " if taken else ""
     text = (
         f"{source.paper} ([paper]({source.address})). From: {source.where}. Read in: "
-        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. {''.join(others)}{means}"
+        f"{source.checked}. Accuracy in %, {ways}{drawn}. Note: {source.remarks}. "
+        f"{''.join(others)}{means}"
         f"What is not yet measured needs {needs}."
     )
     table = _table(heading, (_line(group, shots, measured) for group in groups))
