@@ -122,15 +122,10 @@ def sample_episodes(
         if largest_shots is not None:
             largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
     sampling = UnlabelledSampling.of(unlabelled, unlabelled_shares, strangers)
-    pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
-    index, tests = indices(labels, subset)
-    if tests is None:
-        room = Room.of(sampling, shots, queries, largest_shots)
-        uneven = nominal is not None
-        large = _large_enough(pool, index, room, queries, classnames, min_images, uneven)
-    else:
-        room = Room.of_shots(sampling, shots, largest_shots)
-        large = _large_enough_apart(pool, index, tests, room, queries, classnames, min_images)
+    pool, large, index, tests, room = _drawable(
+        labels, shots, queries, sampling, largest_shots, classes, classnames, min_images, subset,
+        uneven=nominal is not None,
+    )  # fmt: skip
     expect(
         len(large) >= ways,
         "episodes.ways",
@@ -170,6 +165,74 @@ def sample_episodes(
     return EpisodeSet(
         chosen, support, query, labels, seed, extra, sampling, protocol=protocol, nominal=nominal
     )
+
+
+def number_of_classes(
+    labels: ArrayLike,
+    ways: int,
+    shots: int,
+    queries: int | str,
+    *,
+    classes: ArrayLike | None = None,
+    classnames: Sequence[str] | None = None,
+    min_images: str = "raise",
+    unlabelled: UnlabelledSampling | None = None,
+    largest_shots: int | None = None,
+    subset: ArrayLike | None = None,
+    shots_imbalance: float = 0.0,
+) -> int:
+    """Number of classes that `sample_episodes` draws from, given the same arguments.
+
+    Raises
+    ------
+    FewshotError
+        A class with too few images, unless these are dropped.
+    """
+    _check_parameters(ways, shots, queries, 1, 0, min_images)
+    check_imbalance(shots_imbalance, shots)
+    if shots_imbalance:
+        shots = largest_shots_of(shots, ways, shots_imbalance)
+        if largest_shots is not None:
+            largest_shots = largest_shots_of(largest_shots, ways, shots_imbalance)
+    drawable = _drawable(
+        np.asarray(labels, np.int64), shots, queries, unlabelled, largest_shots, classes,
+        classnames, min_images, subset, uneven=shots_imbalance > 0,
+    )  # fmt: skip
+    return len(drawable.large)
+
+
+class _Drawable(NamedTuple):
+    """Classes to draw from, those of them with enough images, and these images."""
+
+    pool: NDArray[np.int64]
+    large: NDArray[np.int64]
+    index: ClassIndex
+    tests: ClassIndex | None
+    room: Room
+
+
+def _drawable(
+    labels: NDArray,
+    shots: int,
+    queries: int | str,
+    sampling: UnlabelledSampling | None,
+    largest_shots: int | None,
+    classes: ArrayLike | None,
+    classnames: Sequence[str] | None,
+    min_images: str,
+    subset: ArrayLike | None,
+    uneven: bool,
+) -> _Drawable:
+    """What episodes are drawn from; `shots` are those of the class with most."""
+    pool = np.unique(labels[labels >= 0] if classes is None else np.asarray(classes, np.int64))
+    index, tests = indices(labels, subset)
+    if tests is None:
+        room = Room.of(sampling, shots, queries, largest_shots)
+        large = _large_enough(pool, index, room, queries, classnames, min_images, uneven)
+    else:
+        room = Room.of_shots(sampling, shots, largest_shots)
+        large = _large_enough_apart(pool, index, tests, room, queries, classnames, min_images)
+    return _Drawable(pool, large, index, tests, room)
 
 
 def places_before(shots: int) -> int:
