@@ -238,7 +238,7 @@ class Auto(ErrorEstimator):
         return "base" if getattr(self, "fitted_", {}) else "datasets"
 
     def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
-        """What the calibrator of the package was fitted on; nothing where the user gives another."""
+        """What the calibrator of the package was fitted on; nothing of a user's calibrator."""
         return self.general().fitted_on if self.calibrator is None else ()
 
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:

@@ -24,7 +24,7 @@ def ways_of(value: Any, sampler: str) -> Ways:
     """The setting ``episodes.ways`` for a sampler; None for those that take no number of them."""
     if sampler not in SAMPLERS_OF_WAYS:
         return None
-    return value if value is None or value == AUTO else listed(value)
+    return value if value is None or isinstance(value, str) else listed(value)
 
 
 def listed(value: Any) -> tuple[Any, ...]:
