@@ -26,8 +26,8 @@ UNLABELLED_MARK = "\N{DOUBLE DAGGER}"
 IN_ALL = " in all"  # of numbers of queries that are not per class
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
 KNOWN_IMAGES = (
-    "the shipped calibrator was fitted on these images among others; on others it misses by more, "
-    "see docs/error-estimation.md"
+    "the shipped calibrator was fitted on these images among others, which flatters it; for images "
+    "that it was not fitted on see docs/error-estimation.md"
 )
 # Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
