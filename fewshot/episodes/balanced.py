@@ -206,7 +206,7 @@ class _Drawable(NamedTuple):
 
     pool: NDArray[np.int64]
     large: NDArray[np.int64]
-    index: ClassIndex
+    images: ClassIndex
     tests: ClassIndex | None
     room: Room
 

@@ -54,7 +54,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def sampler_settings(
     sampler: str | Mapping[str, Any],
-    ways: int | None,
+    ways: Any,
     shots: Any = None,
     queries: Any = None,
     episodes: Any = None,

@@ -96,14 +96,20 @@ def _line_of_ways(
     where = f"Predicted errors, {shots_text(most.shots)}, {best.name}"
     text = f"{where}: {estimator}, from the shots alone, is off by {off} on average"
     text += _hindsight_clause(list(by_ways.values()), estimator)
-    constants = [_constant_maes(cells, estimator) for cells in cells_by_ways.values()]
-    if all(constants):
-        means = _joined(percent(fmean(maes)) for maes in constants)
-        text += f"; saying the same of all would be off by {means}"
     orders = {
         ways: order_of([cell["estimators"][estimator] for cell in cells])
         for ways, cells in cells_by_ways.items()
     }
+    constants = [_constant_maes(cells, estimator) for cells in cells_by_ways.values()]
+    if all(constants):
+        nearer = [
+            f"{ways}-way"
+            for ways, cells in cells_by_ways.items()
+            if (gap := _gap(cells, estimator)) is not None and gap.below and orders[ways].positive
+        ]
+        means = _joined(percent(fmean(maes)) for maes in constants)
+        verdict = f"clearly nearer at {_joined(nearer)}" if nearer else "not clearly nearer"
+        text += f"; saying the same of all would be off by {means} ({verdict})"
     text += f". {order_by_ways_text(orders, _pooled_order(list(by_ways.values()), estimator))}"
     return text + _coverage([cell for cells in cells_by_ways.values() for cell in cells], estimator)
 

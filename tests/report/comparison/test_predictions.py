@@ -59,6 +59,21 @@ def test_a_sentence_per_number_of_shots(results):
     assert f"over all of them {pooled:.2f} (" in five and "in part because the ways differ" in five
 
 
+def test_the_constant_of_base_classes_stands_beside():
+    bank = bank_of()
+    split = np.where(bank.labels % 2, "novel", "base")
+    results = fewshot.evaluate(
+        bank.features, bank.labels, split, ways=[2, 4], shots=5, episodes=60,
+        estimators=["auto", "constant"], backbone="net",
+    )  # fmt: skip
+    (line,) = lines_of(results, results.cells)
+    rows = results.predictions.query("estimator == 'constant'")
+    misses = (rows["predicted_error"] - rows["actual_error"]).abs().groupby(rows["ways"]).mean()
+    off = " and ".join(f"{100 * miss:.1f}" for miss in misses)
+    assert f"; saying the same of all would be off by {off} (" in line
+    assert "clearly nearer" in line
+
+
 def test_one_number_of_ways_has_the_mean_known_afterwards_as_well(results):
     rows = results.predictions.query("estimator == 'auto' and shots == 5 and ways == 5")
     actual = rows["actual_error"]
