@@ -19,7 +19,7 @@ from fewshot.episodes import (
     sample_imbalanced_episodes,
     sample_meta_dataset,
 )
-from fewshot.episodes.balanced import number_of_classes
+from fewshot.episodes.class_pool import number_of_classes
 from fewshot.episodes.taxonomy import NAMES
 from fewshot.episodes.unlabelled_sampling import check_are_queries
 from fewshot.evaluation.ways import (

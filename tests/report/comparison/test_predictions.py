@@ -92,7 +92,8 @@ def test_a_calibrator_that_knows_the_images_is_said_so():
     digits = bank_of("digits", "mobilenet_v2")
     assert not knows_images(auto, digits)  # fewer images than it was fitted on
     rows = np.arange(entry["images"]) % len(digits)
-    many = replace(digits, features=digits.features[rows], labels=digits.labels[rows])
+    noise = np.random.default_rng(1).normal(size=(len(rows), digits.dim)).astype(np.float32)
+    many = replace(digits, features=digits.features[rows] + noise, labels=digits.labels[rows])
     assert knows_images(auto, many)
     assert not knows_images(auto, replace(many, info=many.info | {"backbone": "net"}))
     assert not knows_images(fewshot.estimators.Margin(), many)
