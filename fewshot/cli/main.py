@@ -74,7 +74,8 @@ Usage
                                          tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
   fewshot cite RUN ...                   papers to cite for runs, and a paragraph on the protocol
-  fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
+  fewshot results query|export|compare|published|merge|migrate ...   rows, tables for papers,
+                                         published figures, stores
   fewshot reproduce RUN                  compute a run again: are its rows the same?
   fewshot --version
 
