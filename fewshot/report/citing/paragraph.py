@@ -19,6 +19,7 @@ from fewshot.report.citing.parts import (
     datasets_of,
     has_sampler,
     sampler_of,
+    versions_of,
 )
 from fewshot.report.intervals import by_population, main_interval
 from fewshot.report.tasks import report_of
@@ -179,7 +180,7 @@ class Paragraph:
         if not has_sampler(self.cells[0]):
             return sentences
         transductive = [c for c in self.cells if "queries" in (c.get("head_uses") or ())]
-        if not transductive and all("head_uses" in cell for cell in self.cells):
+        if not transductive and all("learns_from" in cell for cell in self.cells):
             sentences.append("every query is judged by itself (inductive)")
         elif len({head_label(c) for c in transductive}) < len(named):
             sentences.append("other heads judge every query by itself (inductive)")
@@ -253,8 +254,10 @@ class Paragraph:
 
     def made_with(self) -> list[str]:
         """Version of the software, and hashes of the episodes."""
-        versions = joined(dict.fromkeys(run.version for run in self.runs))
-        sentences = [f"computed with fewshot {versions}{self.cite(SOFTWARE, FEWSHOT)}"]
+        known = versions_of(self.runs)
+        sentences = [
+            f"computed with fewshot{f' {known}' if known else ''}{self.cite(SOFTWARE, FEWSHOT)}"
+        ]
         hashes: dict[str, None] = {}
         for cell in self.cells:
             digest = (cell.get("hashes") or {}).get("episodes")

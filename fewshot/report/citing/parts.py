@@ -67,8 +67,8 @@ class CitedRun:
 
     @property
     def version(self) -> str:
-        """Version of this software that made it."""
-        return str((self.facts.get("environment") or {}).get("fewshot") or __version__)
+        """Version of this software that made it; empty where it is not recorded."""
+        return str((self.facts.get("environment") or {}).get("fewshot") or "")
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A section of the settings; empty without."""
@@ -118,12 +118,19 @@ class Part:
         return cls(role, name, found)
 
 
+def versions_of(runs: Iterable[CitedRun]) -> str:
+    """``0.2.0 and 0.3.0``: versions of this software; empty where none is recorded."""
+    known = [run.version for run in runs if run.version]
+    return joined(known) if known else ""
+
+
 def software(version: str = __version__) -> Reference:
-    """This software, as ``CITATION.cff`` has it."""
+    """This software, as ``CITATION.cff`` has it; without a version where it is empty."""
     (entry,) = parse_bibtex(
         "@software{fewshot,\n  author = {{The fewshot authors}},\n"
         "  title = {fewshot: Few-shot vision evaluation},\n"
-        f"  version = {{{version}}},\n  year = {{2026}},\n}}"
+        + (f"  version = {{{version}}},\n" if version else "")
+        + "  year = {2026},\n}"
     )
     return entry
 
@@ -138,8 +145,7 @@ def parts_of(runs: Iterable[CitedRun]) -> list[Part]:
     """
     found: dict[tuple[str, str], Part] = {}
     runs = list(runs)
-    versions = joined(run.version for run in runs)
-    found[SOFTWARE, FEWSHOT] = Part(SOFTWARE, FEWSHOT, (software(versions),))
+    found[SOFTWARE, FEWSHOT] = Part(SOFTWARE, FEWSHOT, (software(versions_of(runs)),))
     for run in runs:
         for role, name, given in _parts_of_run(run):
             if (role, name) not in found:

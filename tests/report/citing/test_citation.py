@@ -81,6 +81,7 @@ def test_only_what_the_run_has_is_said(results):
     assert "predicted" not in said
     assert "SHA-256" not in said
     assert "images of" not in said
+    assert "Computed with fewshot (The fewshot authors, 2026)." in f"{Citation.of_runs([run])}"
 
 
 def test_every_format(results, folder, tmp_path, capsys):
