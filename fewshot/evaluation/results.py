@@ -189,7 +189,7 @@ class Results:
             yield Path(folder)
 
     def plot(self, kind: str = "shots") -> Figure:
-        """A figure of matplotlib, as the report draws it for papers.
+        """A figure of matplotlib, as the report draws it for papers; notebooks show it.
 
         Parameters
         ----------

@@ -1,0 +1,84 @@
+"""Segment images from a few annotated ones, and how well that works before anyone annotates more.
+
+    python examples/segmentation.py                                 # generated scenes
+    python examples/segmentation.py my_scenes --new new_images      # your own
+
+``my_scenes`` has ``images/NAME.jpg`` and ``masks/NAME.png`` with a class number per pixel (255:
+none), ``classes.txt`` with their names, and ``train.txt`` and ``test.txt`` if images are set aside.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+import fewshot
+from fewshot.segmentation import load_masks, overlay, write_folder
+
+
+def write_scenes(folder: Path, train: int, test: int) -> tuple[Path, Path]:
+    """Write generated scenes with masks, and a folder of further scenes without."""
+    scenes = {"kind": "scenes", "size": [96, 128]}
+    annotated = write_folder(load_masks(scenes | {"train": train, "test": test}), folder / "scenes")
+    further = load_masks(scenes | {"train": 1, "test": 6, "seed": 1})
+    return annotated, write_folder(further, folder / "further") / "images"
+
+
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("scenes", nargs="?", type=Path, help="a folder with images/ and masks/")
+parser.add_argument("--new", type=Path, help="images to segment; annotated ones by default")
+parser.add_argument("--output", type=Path, default=Path("segmentation"), help="folder for files")
+parser.add_argument("--backbone", default="efficientnet_lite0", help="fewshot list backbones")
+parser.add_argument("--size", default="short:256", help="short side of the network's input")
+parser.add_argument("--shots", type=int, nargs="+", default=[1, 3], help="images per class")
+parser.add_argument("--draws", type=int, default=4, help="draws of annotated images (4)")
+arguments = parser.parse_args()
+scenes, new = arguments.scenes, arguments.new
+if scenes is None:
+    scenes, new = write_scenes(Path(tempfile.mkdtemp()), train=30, test=12)
+new = scenes / "images" if new is None else new
+output, options = arguments.output, {"size": arguments.size}
+output.mkdir(parents=True, exist_ok=True)
+
+# 1. How well two heads do from a few annotated images, and how well that was predicted from these
+#    images alone: draws of annotated images, all images of test.txt (or all others) segmented.
+results = fewshot.evaluate(
+    scenes,
+    task="segmentation",
+    head=["pixel_lda", "prototype"],
+    shots=arguments.shots,
+    episodes=arguments.draws,
+    backbone=arguments.backbone,
+    options=options,
+)
+print(results)
+draws = results.rows("segmentation")
+draws = draws[["head", "shots", "episode", "miou", "predicted_miou"]]
+draws.to_csv(output / "draws.csv", index=False)
+results.plot("shots").savefig(output / "miou_by_shots.png", dpi=150)
+results.report(output / "report.html")
+
+# 2. The model: a head on all annotated images, and the mIoU to expect on images like these.
+model = fewshot.fit(scenes, task="segmentation", backbone=arguments.backbone, options=options)
+model.save(output / "scenes.fewshot")
+predicted = model.predicted
+print(
+    f"\n{model}\nPredicted mIoU on new images {predicted.miou:.1%} "
+    f"({predicted.lower:.1%} to {predicted.upper:.1%})"
+)
+
+# 3. Masks of new images, with overlays beside them, and the share of every class in each image.
+segments = fewshot.segment(new, like=output / "scenes.fewshot", out=output / "masks", overlay=True)
+print(segments.table.set_index("file").round(2).head().to_string())
+
+# 4. One of them as a picture: the image, and what the model makes of it.
+image = segments.images.read(0)
+shown = overlay(image, segments.mask(0))
+picture = Image.new("RGB", (2 * image.width + 8, image.height), "white")
+picture.paste(image, (0, 0))
+picture.paste(shown, (image.width + 8, 0))
+picture.save(output / "overlay.png")
+print(f"\nFiles: {output}")
