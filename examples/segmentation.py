@@ -14,15 +14,19 @@ from pathlib import Path
 from PIL import Image
 
 import fewshot
-from fewshot.segmentation import load_masks, overlay, write_folder
 
 
 def write_scenes(folder: Path, train: int, test: int) -> tuple[Path, Path]:
     """Write generated scenes with masks, and a folder of further scenes without."""
     scenes = {"kind": "scenes", "size": [96, 128]}
-    annotated = write_folder(load_masks(scenes | {"train": train, "test": test}), folder / "scenes")
-    further = load_masks(scenes | {"train": 1, "test": 6, "seed": 1})
-    return annotated, write_folder(further, folder / "further") / "images"
+    drawn = {
+        "annotated": {"train": train, "test": test},
+        "further": {"train": 1, "test": 5, "seed": 1},
+    }
+    for name, settings in drawn.items():
+        dataset = fewshot.segmentation.load_masks(scenes | settings)
+        fewshot.segmentation.write_folder(dataset, folder / name)
+    return folder / "annotated", folder / "further" / "images"
 
 
 parser = argparse.ArgumentParser(
@@ -32,13 +36,13 @@ parser.add_argument("scenes", nargs="?", type=Path, help="a folder with images/ 
 parser.add_argument("--new", type=Path, help="images to segment; annotated ones by default")
 parser.add_argument("--output", type=Path, default=Path("segmentation"), help="folder for files")
 parser.add_argument("--backbone", default="efficientnet_lite0", help="fewshot list backbones")
-parser.add_argument("--size", default="short:256", help="short side of the network's input")
+parser.add_argument("--size", default="short:192", help="short side of the network's input")
 parser.add_argument("--shots", type=int, nargs="+", default=[1, 3], help="images per class")
-parser.add_argument("--draws", type=int, default=4, help="draws of annotated images (4)")
+parser.add_argument("--draws", type=int, default=3, help="draws of annotated images (3)")
 arguments = parser.parse_args()
 scenes, new = arguments.scenes, arguments.new
 if scenes is None:
-    scenes, new = write_scenes(Path(tempfile.mkdtemp()), train=30, test=12)
+    scenes, new = write_scenes(Path(tempfile.mkdtemp()), train=20, test=8)
 new = scenes / "images" if new is None else new
 output, options = arguments.output, {"size": arguments.size}
 output.mkdir(parents=True, exist_ok=True)
@@ -72,11 +76,12 @@ print(
 
 # 3. Masks of new images, with overlays beside them, and the share of every class in each image.
 segments = fewshot.segment(new, like=output / "scenes.fewshot", out=output / "masks", overlay=True)
-print(segments.table.set_index("file").round(2).head().to_string())
+table = segments.table.round(2).head()
+print(table.assign(file=table["file"].map(lambda file: Path(file).name)).to_string(index=False))
 
 # 4. One of them as a picture: the image, and what the model makes of it.
 image = segments.images.read(0)
-shown = overlay(image, segments.mask(0))
+shown = fewshot.segmentation.overlay(image, segments.mask(0))
 picture = Image.new("RGB", (2 * image.width + 8, image.height), "white")
 picture.paste(image, (0, 0))
 picture.paste(shown, (image.width + 8, 0))

@@ -40,8 +40,9 @@ def curve_chart(best: Forecast, level: float, target: float | None = None) -> Ch
     )  # fmt: skip
     panel = Panel("", [trace], None if target is None else 100 * target)
     top = max(100 * (target or 0), *(upper for _, _, upper in whiskers))
+    further = categories([point.more for point in points])
     return Chart(
-        combination(best), words, categories([p.more for p in points]), Axis((0, 1.08 * top)), [panel],
+        combination(best), words, further, Axis((0, 1.08 * top)), [panel],
         [(f"predicted, {short_percent(level)} interval", LOOK)], 1, largest=LARGEST, aspect=ASPECT,
     )  # fmt: skip
 
