@@ -1,6 +1,6 @@
 """A head of one's own in one file: nearest class mean, with means that few shots do not carry far.
 
-    fewshot 'head=[ncm,my_head:MyHead]' head.myhead.strength=2      # in the folder of this file
+fewshot 'head=[ncm,my_head:MyHead]' head.myhead.strength=2      # in the folder of this file
 """
 
 from fewshot.heads import Head

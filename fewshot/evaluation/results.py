@@ -97,7 +97,7 @@ class Results:
         for cell in cells:
             key = identity(cell.summary)
             expect(key not in known, "results", f"two of them have {_cell_text(cell.summary)}",
-                   "Give arrays names: fewshot.evaluate(..., dataset=NAME, backbone=NAME).")  # fmt: skip
+                   "Features have names: fewshot.evaluate(..., backbone=NAME).")  # fmt: skip
             known.add(key)
         run = {
             **parts[-1].run,

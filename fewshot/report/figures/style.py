@@ -78,6 +78,11 @@ def house_style(salt: str = "fewshot") -> Iterator[None]:
         yield
 
 
+def marker(i: int) -> Any:
+    """Marker of the i-th series: once the colours come round again, it is another."""
+    return nth(MARKERS, i + i // len(COLORS))
+
+
 def nth(values: tuple[Any, ...], i: int) -> Any:
     """The i-th value, starting again at the end."""
     return values[i % len(values)]
