@@ -48,8 +48,8 @@ parser.add_argument("--shots", type=int, default=5, help="labelled digits per cl
 arguments = parser.parse_args()
 images, new, size = arguments.images, arguments.new, arguments.size
 if images is None:
-    folder = Path(tempfile.mkdtemp())
-    images, new = write_digits(folder, arguments.shots, new=30)
+    folder = tempfile.TemporaryDirectory()  # deleted in the end
+    images, new = write_digits(Path(folder.name), arguments.shots, new=30)
     size = size or 64  # scans of 8 x 8 pixels need no more
 output = arguments.output
 output.mkdir(parents=True, exist_ok=True)

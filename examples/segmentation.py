@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 import fewshot
 
@@ -42,7 +42,8 @@ parser.add_argument("--draws", type=int, default=3, help="draws of annotated ima
 arguments = parser.parse_args()
 scenes, new = arguments.scenes, arguments.new
 if scenes is None:
-    scenes, new = write_scenes(Path(tempfile.mkdtemp()), train=20, test=8)
+    folder = tempfile.TemporaryDirectory()  # deleted in the end
+    scenes, new = write_scenes(Path(folder.name), train=20, test=8)
 new = scenes / "images" if new is None else new
 output, options = arguments.output, {"size": arguments.size}
 output.mkdir(parents=True, exist_ok=True)
@@ -79,11 +80,13 @@ segments = fewshot.segment(new, like=output / "scenes.fewshot", out=output / "ma
 table = segments.table.round(2).head()
 print(table.assign(file=table["file"].map(lambda file: Path(file).name)).to_string(index=False))
 
-# 4. One of them as a picture: the image, and what the model makes of it.
-image = segments.images.read(0)
-shown = fewshot.segmentation.overlay(image, segments.mask(0))
-picture = Image.new("RGB", (2 * image.width + 8, image.height), "white")
-picture.paste(image, (0, 0))
-picture.paste(shown, (image.width + 8, 0))
-picture.save(output / "overlay.png")
+# 4. Some of them as a picture: images above, what the model makes of them below.
+shown = range(min(4, len(segments.images)))
+picture = Image.new("RGB", (210 * len(shown), 420), "white")
+for row in shown:
+    image = segments.images.read(row)
+    overlay = fewshot.segmentation.overlay(image, segments.mask(row))
+    for place, part in enumerate([image, overlay]):
+        picture.paste(ImageOps.contain(part, (200, 200)), (210 * row, 210 * place))
+picture.save(output / "overlays.png")
 print(f"\nFiles: {output}")

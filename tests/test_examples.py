@@ -140,7 +140,7 @@ def test_segmentation(run, workplace):
     assert 20 < lower < predicted < upper < 100
     folder = workplace / "segmented"
     assert (folder / "draws.csv").read_text().count("pixel_lda") == 2
-    assert is_drawn(folder / "overlay.png") and is_drawn(folder / "miou_by_shots.png")
+    assert is_drawn(folder / "overlays.png") and is_drawn(folder / "miou_by_shots.png")
     masks = sorted((folder / "masks").glob("*.png"))
     assert len(masks) == 6 and len(np.unique(np.asarray(Image.open(masks[0])))) > 1
 
@@ -190,6 +190,16 @@ def test_every_command_names_what_is_there():
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for path in [*SCRIPTS, *NOTEBOOKS, PLUGIN]:
         assert f"]({path.name}" in text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_links_of_notebooks_lead_somewhere(path):
+    nbformat = pytest.importorskip("nbformat")
+    text = "".join(
+        cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown"
+    )
+    targets = re.findall(r"\]\(([^)#]+)", text)
+    assert targets and [name for name in targets if not (EXAMPLES / name).exists()] == []
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def curve_chart(best: Forecast, level: float, target: float | None = None) -> Ch
         "Learning curve", "more labelled images per class", "predicted error, %",
         reference=reference,
     )  # fmt: skip
-    panel = Panel("", [trace], None if target is None else 100 * target)
+    panel = Panel(words.title, [trace], None if target is None else 100 * target)
     top = max(100 * (target or 0), *(upper for _, _, upper in whiskers))
     further = categories([point.more for point in points])
     return Chart(
