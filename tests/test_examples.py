@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,6 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
-# Whose commands are those of tests/test_plugins.py, which installs it.
 PLUGIN = EXAMPLES / "plugin"
 SMALL = {
     "own_images.py": ["--shots", "3"],
@@ -27,9 +27,9 @@ SMALL = {
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not a source tree")
 
 
-def printed_commands():
-    """Command lines of the README of the examples, in order."""
-    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+def printed_commands(folder=EXAMPLES):
+    """Command lines of the README of a folder, in order."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
     return [line for block in blocks for line in block.splitlines() if line]
 
@@ -209,7 +209,7 @@ def test_all_commands_as_printed(run, photos, workplace):
 
     photos.rename(workplace / "my_images")
     (workplace / "my_images" / "class_0").rename(workplace / "unsorted")
-    scenes = load_masks({"kind": "scenes", "train": 4, "test": 2, "size": [64, 96]})
+    scenes = load_masks({"kind": "scenes", "train": 20, "test": 2, "size": [96, 128]})
     write_folder(scenes, workplace / "my_scenes")
     (workplace / "new_images").symlink_to(workplace / "my_scenes" / "images")
     for line in printed_commands():
@@ -220,3 +220,17 @@ def test_all_commands_as_printed(run, photos, workplace):
             continue  # it would change the notebooks; test_notebooks runs them
         further = [f"paths.runs={workplace / 'runs'}"] if line.startswith("fewshot 'head") else []
         run(line, further, folder)
+
+
+@pytest.mark.slow
+def test_commands_of_the_plugin(run, workplace, monkeypatch):
+    source, site = workplace / "source", workplace / "site"
+    shutil.copytree(PLUGIN, source)  # builds leave files behind
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ['PYTHONPATH']}")
+    pip, *commands = printed_commands(PLUGIN)
+    assert pip == "pip install examples/plugin"
+    output = [run(line.partition("  #")[0]) for line in commands]
+    assert re.search(r"geometric_median.*\[fewshot-example\]", output[0])
+    assert "resubstitution" in output[2] and "geometric_median" in output[3]
