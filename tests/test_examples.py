@@ -202,6 +202,17 @@ def test_links_of_notebooks_lead_somewhere(path):
     assert targets and [name for name in targets if not (EXAMPLES / name).exists()] == []
 
 
+def test_notebooks_are_pages_of_the_site(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from site_builder.repository import page_of_file
+
+    page = page_of_file("examples/predicted_error.ipynb")
+    assert page.count("](data:image/png;base64,") == 1
+    assert "](../../error-estimation.md)" in page  # links as they are on the site
+    assert page.count("```python\n") == page.count("```text\n") + 1 > 5
+    assert "<div" not in page and "execution_count" not in page
+
+
 @pytest.mark.slow
 def test_all_commands_as_printed(run, photos, workplace):
     """One after the other in one folder, as somebody who reads the page would."""
