@@ -152,12 +152,6 @@ def test_own_head(run):
     assert re.search(r"ncm +myhead +3 +-?0\.\d+", output)
 
 
-def test_own_head_on_the_command_line(run, workplace):
-    line = printed("fewshot 'head=[ncm,my_head:MyHead]'")
-    few = ["episodes.count=10", "episodes.shots=3", "estimator=margin", "dataset.split=none"]
-    assert "myhead" in run(line, [*few, f"paths.runs={workplace / 'runs'}"], folder="examples")
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_notebooks(path, environment, workplace):
     """They run, with the kinds of outputs that are committed."""
