@@ -31,7 +31,8 @@ PLANNED = (
 LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".sh": "sh", ".json": "json"}
 # Code, where nothing is a link; else the target of a link or of an image.
 CODE_OR_LINK = re.compile(
-    r"(?ms)^ *(?P<fence>```+|~~~+).*?^ *(?P=fence) *$|`[^`\n]+`|(?<=\]\()(?P<target>[^)\s]+)(?=[)\s])"
+    r"(?ms)^ *(?P<fence>```+|~~~+).*?^ *(?P=fence) *$|`[^`\n]+`"
+    r"|(?<=\]\()(?P<target>[^)\s]+)(?=[)\s])"
 )
 
 
@@ -151,10 +152,9 @@ def sources() -> dict[str, str | Path]:
     for name in made:
         if PurePosixPath(name).name == "index.md":
             made[name] += contents(name, made)
-    missing = "|".join(name for name in PLANNED if f"{name}.md" not in made)
-    made["index.md"] = (
-        re.sub(rf"(?m)^({missing})\n", "", made["index.md"]) if missing else made["index.md"]
-    )
+    for name in PLANNED:
+        if f"{name}.md" not in made:
+            made["index.md"] = re.sub(rf"(?m)^{name}\n", "", made["index.md"])
     return made
 
 

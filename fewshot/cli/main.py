@@ -72,7 +72,8 @@ Usage
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
-  fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
+  fewshot results query|export|compare|published|merge|migrate ...   rows, tables for papers,
+                                         published figures, stores
   fewshot reproduce RUN                  compute a run again: are its rows the same?
   fewshot --version
 
