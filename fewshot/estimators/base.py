@@ -319,6 +319,13 @@ class ErrorEstimator(ABC):
         """Return what the fitted estimator is calibrated on or by, as in the rows; or "none"."""
         return "none"
 
+    def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
+        """Banks that the calibrator of the package was fitted on, if it is used; none by default.
+
+        Each has ``dataset``, ``backbone``, ``images`` and ``features``, a hash.
+        """
+        return ()
+
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
         """Return `calibrator` with what was learned from base classes, for other data sets.
 
