@@ -7,11 +7,11 @@ they are on the site, and the generated reference. The site is OUT/html.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from site_builder import api, commands, lists, settings
+from site_builder.links import broken_links, has_network
 from site_builder.repository import ROOT
 from site_builder.repository import sources as repository_sources
 from sphinx.cmd.build import main as sphinx_build
@@ -34,7 +34,7 @@ def write(folder: Path, made: dict[str, str | Path]) -> None:
             path.unlink()
 
 
-def build(out: Path, builder: str = "html", fresh: bool = False) -> int:
+def build(out: Path, builder: str = "html") -> int:
     """Make the sources and build; return Sphinx's exit code, 0 without a warning.
 
     Parameters
@@ -42,11 +42,7 @@ def build(out: Path, builder: str = "html", fresh: bool = False) -> int:
     out : Path
     builder : str
         Of Sphinx.
-    fresh : bool
-        Build all pages anew.
     """
-    if fresh:
-        shutil.rmtree(out, ignore_errors=True)
     made = repository_sources()
     for part in GENERATED:
         made |= part.sources()
@@ -57,12 +53,32 @@ def build(out: Path, builder: str = "html", fresh: bool = False) -> int:
     )
 
 
-if __name__ == "__main__":
+def check_links(out: Path) -> int:
+    """Check links within the site, and those to others where there is a network."""
+    if code := build(out):
+        return code
+    broken = broken_links(out / "html")
+    print("\n".join(broken) or "All links within the site lead somewhere.")
+    if not has_network():
+        print("No network: links to other sites were not checked.")
+        return int(bool(broken))
+    return build(out, "linkcheck") or int(bool(broken))
+
+
+def main() -> int:
+    """Build, or check the links."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", nargs="?", type=Path, default=ROOT / "build" / "docs")
-    parser.add_argument("--links", action="store_true", help="check the links instead")
+    parser.add_argument("--links", action="store_true", help="build, and check the links")
     arguments = parser.parse_args()
-    code = build(arguments.out, "linkcheck" if arguments.links else "html")
-    if not code and not arguments.links:
-        print(f"The site: {arguments.out / 'html' / 'index.html'}")
-    sys.exit(code)
+    out = arguments.out.resolve()
+    if arguments.links:
+        return check_links(out)
+    code = build(out)
+    if not code:
+        print(f"The site: {out / 'html' / 'index.html'}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -64,7 +64,7 @@ def show_formulas(
     before, shown = "", []
     for line in lines:
         starts = line.startswith("    ") and not (shown and shown[-1].strip())
-        if starts and before and not before.startswith((" ", "-", ">>>")):
+        if starts and before[:1] not in ("", " ", "-", ">") and not before.endswith("::"):
             shown += ["::", ""]
         shown.append(line)
         before = line or before

@@ -1,4 +1,4 @@
-"""Pages that list heads, estimators, backbones, data sets and the like, as ``fewshot list`` does."""
+"""Pages that list heads, estimators, backbones, data sets and others, as ``fewshot list`` does."""
 
 from __future__ import annotations
 
