@@ -69,6 +69,19 @@ class Results:
         """One row per episode and estimator: ``predicted_error``, ``actual_error`` ..."""
         return self.rows("predictions")
 
+    @property
+    def classes(self) -> pd.DataFrame:
+        """One row per class: its ``accuracy`` over all ``queries``, ``lower`` and ``upper``."""
+        return self.rows("classes")
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """One row per pair that was confused: ``class``, ``taken_for``, number of ``queries``.
+
+        ``opportunities`` are the queries of the class in the episodes that have both.
+        """
+        return self.rows("confusion")
+
     def rows(self, table: str) -> pd.DataFrame:
         """Rows of a table of any task, of all cells."""
         return self.tables.get(table, pd.DataFrame(columns=list(table_columns(table))))
