@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot.episodes.episode_set import EpisodeSet
 
-# Misclassified queries that are kept one by one, before those of a pair are added up.
+# Entries that are kept one by one, before those of a pair are added up.
 KEPT = 1 << 20
 # Entries of a block of the table of opportunities.
 BLOCK = 1 << 22
@@ -31,10 +31,9 @@ class ConfusionCounts:
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
-        self._codes: list[NDArray] = []  # true * classes + predicted, of single queries
+        self._codes: list[NDArray] = []  # true * classes + predicted
+        self._numbers: list[NDArray] = []  # of queries
         self._pending = 0
-        self._pairs = np.zeros(0, dtype=np.int64)
-        self._counts = np.zeros(0, dtype=np.int64)
         self._lock = Lock()
 
     def add(self, classes: NDArray, answers: Tensor, wrong: Tensor) -> None:
@@ -49,38 +48,44 @@ class ConfusionCounts:
         wrong : Tensor of shape (e, N, Q), bool
             True for misclassified queries.
         """
-        place = wrong.reshape(-1).nonzero().squeeze(-1).cpu().numpy()
-        chosen = answers.reshape(-1)[wrong.reshape(-1)].cpu().numpy()
+        flat = wrong.reshape(-1)
+        place = flat.nonzero().squeeze(-1).cpu().numpy()
+        chosen = answers.reshape(-1)[flat].cpu().numpy()
         ways, queries = wrong.shape[1:]
         way = place // queries
-        self.add_pairs(classes.reshape(-1)[way], classes[way // ways, chosen])
+        codes = classes.reshape(-1)[way] * self.classes + classes[way // ways, chosen]
+        self._add(codes, np.ones(len(codes), dtype=np.int64))
 
-    def add_pairs(self, true: NDArray, predicted: NDArray) -> None:
-        """Add misclassified queries with their true and predicted classes, both (n,)."""
-        codes = true * self.classes + predicted
+    def add_class(self, true: int, predicted: NDArray) -> None:
+        """Add misclassified queries of one class, with the classes (n,) they were taken for."""
+        numbers = np.bincount(predicted, minlength=self.classes)
+        (there,) = np.nonzero(numbers)
+        self._add(true * self.classes + there, numbers[there])
+
+    def _add(self, codes: NDArray, numbers: NDArray) -> None:
         with self._lock:
             self._codes.append(codes)
+            self._numbers.append(numbers)
             self._pending += len(codes)
             if self._pending > KEPT:
                 self._add_up()
 
     def _add_up(self) -> None:
-        pairs, counts = np.unique(np.concatenate(self._codes), return_counts=True)
-        self._codes, self._pending = [], 0
-        merged, place = np.unique(np.concatenate([self._pairs, pairs]), return_inverse=True)
-        both = np.concatenate([self._counts, counts])
-        self._counts = np.bincount(place, both, minlength=len(merged)).astype(np.int64)
-        self._pairs = merged
+        codes, place = np.unique(np.concatenate(self._codes), return_inverse=True)
+        numbers = np.bincount(place, np.concatenate(self._numbers), minlength=len(codes))
+        self._codes, self._numbers, self._pending = [codes], [numbers.astype(np.int64)], 0
 
     def pairs(self) -> tuple[NDArray, NDArray, NDArray]:
         """True class, predicted class and number of queries of every pair that occurred: (P,) each.
 
         In the order of the classes.
         """
+        if not self._codes:
+            return (np.zeros(0, dtype=np.int64),) * 3
         with self._lock:
-            if self._codes:
-                self._add_up()
-            return self._pairs // self.classes, self._pairs % self.classes, self._counts
+            self._add_up()
+            codes, numbers = self._codes[0], self._numbers[0]
+        return codes // self.classes, codes % self.classes, numbers
 
 
 def opportunities(

@@ -120,10 +120,10 @@ def linear_errors_on_all(
                 check_scores(head, best)
                 wrong = _wrong(answers, rows, others, way)
                 if confused is not None:
-                    query, place = np.nonzero(wrong)
-                    chosen = answers.cpu().numpy()[query, place]
-                    taken_for = episodes.classes[start + episode[place], chosen]
-                    confused.add_pairs(np.full_like(taken_for, c), taken_for)
+                    place = np.flatnonzero(wrong)
+                    chosen = answers.cpu().numpy().reshape(-1)[place]
+                    classes = episodes.classes[start + episode]
+                    confused.add_class(c, classes[place % len(episode), chosen])
                 done.append((start + episode, way, wrong.sum(0)))
             return done
 
