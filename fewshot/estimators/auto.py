@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -236,6 +236,10 @@ class Auto(ErrorEstimator):
     def calibration_label(self) -> str:
         """Return "base" if it was fitted on base classes, else "datasets"."""
         return "base" if getattr(self, "fitted_", {}) else "datasets"
+
+    def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
+        """What the calibrator of the package was fitted on; nothing of a user's calibrator."""
+        return self.general().fitted_on if self.calibrator is None else ()
 
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
         """Return `calibrator` with the models fitted on base classes; others as transferred."""

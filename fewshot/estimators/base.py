@@ -253,8 +253,8 @@ class ErrorEstimator(ABC):
     Estimators do not receive queries or their labels, unless they say that they need them. ``fit``
     learns from base classes, if there are any; ``predict`` does not change the estimator.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     tags : EstimatorTags
         Tolerances, and what it promises, for `fewshot.testing.check_estimator`.
     least_shots : int
@@ -318,6 +318,13 @@ class ErrorEstimator(ABC):
     def calibration_label(self) -> str:
         """Return what the fitted estimator is calibrated on or by, as in the rows; or "none"."""
         return "none"
+
+    def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
+        """Banks that the calibrator of the package was fitted on, if it is used; none by default.
+
+        Each has ``dataset``, ``backbone``, ``images`` and ``features``, a hash.
+        """
+        return ()
 
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
         """Return `calibrator` with what was learned from base classes, for other data sets.

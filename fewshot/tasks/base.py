@@ -268,7 +268,7 @@ class Task:
     defaults: ClassVar[Mapping[str, Any]] = {}
     arguments: ClassVar[Mapping[str, Any]] = {
         "head": "ncm",
-        "ways": 5,
+        "ways": "auto",
         "shots": 5,
         "episodes": 600,
         "queries": "all",

@@ -24,16 +24,16 @@ SAME_HEAD, OTHER_HEADS = "this head", "other heads"
 
 @dataclass(frozen=True)
 class Probabilities:
-    r"""Temperature and shrinkage that turn scores into probabilities.
+    """Temperature T and shrinkage w that turn scores s into probabilities.
 
-    .. math:: p = (1 - \lambda) \, \mathrm{softmax}(s / T) + \lambda / N
+    ``p = (1 - w) softmax(s / T) + w / N``
 
     Attributes
     ----------
     temperature : float > 0
         T, in the units of the scores.
     shrinkage : float in [0, 1)
-        \lambda, the weight of equal probabilities: what no score can know.
+        w, the weight of equal probabilities: what no score can know.
     held_out : int
         Number of shots that were left out in turn to see how scores of new images differ; 0 where
         no class has two, so that all rests on other data sets.
