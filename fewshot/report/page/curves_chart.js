@@ -32,7 +32,7 @@ function curveAxes(panels) {
 function curvePanel(title, lines, axes, looks, names, width, tell) {
   const { svg, X, Y } = frame({
     width,
-    height: Math.round(Math.min(360, 0.72 * width)),
+    height: Math.round(Math.min(420, 0.72 * width)),
     ...axes,
     inset: 22,
     label: `${axes.y.title} against ${axes.x.title}, ${title}`,

@@ -7,7 +7,8 @@ function leaderboardSort(columns) {
 }
 
 function drawLeaderboard(body) {
-  const columns = leaderboardColumns();
+  const narrow = body.clientWidth < NARROW;
+  const columns = leaderboardColumns(narrow);
   const sort = leaderboardSort(columns);
   const table = make("tbody");
   const head = sortHead([{ key: "number", title: "#" }, ...columns], sort, (column) => {
@@ -35,7 +36,7 @@ function drawLeaderboard(body) {
       "div",
       null,
       put(
-        scrolling("Leaderboard", make("table", { class: "leaderboard" }, head, table)),
+        scrolling("Leaderboard", make("table", { class: `leaderboard${narrow ? " phone" : ""}` }, head, table)),
         { class: "scroll tall" },
         [],
       ),

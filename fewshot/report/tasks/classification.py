@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fewshot.report.cell_rows import CellRows
+    from fewshot.report.charts.details import Details
     from fewshot.report.comparison.paired import ClassifiedCell, EvaluatedCell
     from fewshot.report.figures.plots import Plot
 
@@ -38,6 +39,8 @@ class ClassificationReport(TaskReport):
             "episode", "estimator", "sees_unlabelled", "predicted_error", "lower", "upper",
             "actual_error",
         ),
+        "classes": ("class", "episodes", "queries", "accuracy", "lower", "upper"),
+        "confusion": ("class", "taken_for", "queries", "opportunities"),
     }  # fmt: skip
     cost_caption = (
         f"{TaskReport.cost_caption} Time of a cell has its base-class episodes and estimators too."
@@ -97,6 +100,16 @@ class ClassificationReport(TaskReport):
         """Predicted errors by the number of unlabelled images."""
         charts = (unlabelled_chart(_typed(cells), measure) for measure in ("mae", "width"))
         return [chart for chart in charts if chart is not None]
+
+    def details(
+        self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]
+    ) -> Sequence[Details | None]:
+        """Accuracy per class and confused pairs, of cells whose runs kept them."""
+        from fewshot.report.charts.confusion import confusion_charts
+        from fewshot.report.charts.details import Details
+
+        charts = confusion_charts(cells, rows["classes"], rows["confusion"])
+        return [None if chart is None else Details(confusion=chart) for chart in charts]
 
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""
