@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from omegaconf import OmegaConf
+
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.compose import settings_from
 from fewshot.estimators import estimators
 from fewshot.heads import heads
 from fewshot.paths import option_names
-from omegaconf import OmegaConf
 
 OF_SEGMENTATION = " (task=segmentation)"
 

@@ -49,9 +49,7 @@ def confusion_charts(
         Rows of the tables of these names.
     """
     of_class, of_pair = by_cell(classes), by_cell(confusion)
-    return [
-        _chart(_of(of_class, cell, classes), _of(of_pair, cell, confusion)) for cell in cells
-    ]
+    return [_chart(_of(of_class, cell, classes), _of(of_pair, cell, confusion)) for cell in cells]
 
 
 def _of(places: Mapping[Any, Any], cell: Cell, rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ function curveAxes(panels) {
       ticks: xs,
       map: alongAxis,
       text: axis.percent ? percentTick : String,
-      title: axis.title,
+      title: xs.length > 2 ? `${axis.title} (log)` : axis.title,
     },
     y: {
       domain: [share ? Math.max(0, domain[0]) : domain[0], domain[1]],

@@ -47,6 +47,7 @@ function drawLeaderboard(body) {
       { class: "caption" },
       `± is half the ${levelText()} interval for other `,
       make("b", null, populationName(currentPopulation())),
+      narrow ? null : ". The pictures of intervals share a scale, from the lowest to the highest end of these rows",
       ". A row's number shows its details below; arrow keys go from row to row.",
     ),
   );

@@ -181,9 +181,10 @@ const NARROW = 560;
 
 function phoneHead(keys) {
   const column = headColumn();
-  const words = (cell) =>
-    keys.map((key, i) => [i ? ", " : "", key === "shots" || key === "ways"
-      ? `${cell[key]}-${key.slice(0, -1)}` : named(cell[key] ?? MISSING)]);
+  const counted = { ways: "way", shots: "shot" };
+  const word = (cell, key) =>
+    key in counted ? `${cell[key]}-${counted[key]}` : named(cell[key] ?? MISSING);
+  const words = (cell) => keys.map((key, i) => [i ? ", " : "", word(cell, key)]);
   return {
     ...column,
     fill: (cell) =>
@@ -204,7 +205,7 @@ function leaderboardColumns(narrow = false) {
   const estimated = cells.some((cell) => cell.estimators.length) ? estimatorColumns() : [];
   const rest = [...others.map((one) => measureColumn(one, at, false))];
   if (narrow) {
-    const apart = [...texts.flatMap(optional), ...keys, ...own, ...counts];
+    const apart = [...[...texts, ...task().settings].flatMap(optional), ...keys, ...own, ...optional("seed")];
     return [
       phoneHead(apart),
       measure,

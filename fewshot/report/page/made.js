@@ -41,6 +41,7 @@ function drawMade(body) {
     ["Rows taken from", made.reused_from ?? undefined],
     ["Key", made.key ? make("code", null, made.key) : undefined],
     ["Run it again", made.command ? typed(made.command) : undefined],
+    ["Check it", made.command ? typed(`fewshot reproduce ${quoted(run.folder)}`) : undefined],
     ["Report on it", run.folder ? typed(`fewshot report ${quoted(run.folder)}`) : undefined],
     [`${capital(task().episode)}s`, cell.episodes],
     [capital(task().head), cell.head],

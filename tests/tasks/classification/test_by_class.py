@@ -99,8 +99,13 @@ def test_a_run_has_them_as_tables(bank, tmp_path):
     for c, name in enumerate(NAMES):
         row = classes.loc[name]
         assert (row["episodes"], row["queries"]) == (len(shares[c]), sum(n for _, n in shares[c]))
-        assert np.allclose(row[["accuracy", "lower", "upper"]].astype(float), interval_of(shares[c]))
-    found = {(NAMES.index(row["class"]), NAMES.index(row.taken_for)): row for _, row in confused.iterrows()}
+        assert np.allclose(
+            row[["accuracy", "lower", "upper"]].astype(float), interval_of(shares[c])
+        )
+    found = {
+        (NAMES.index(row["class"]), NAMES.index(row.taken_for)): row
+        for _, row in confused.iterrows()
+    }
     assert {pair: row.queries for pair, row in found.items()} == pairs
     assert all(row.opportunities == chances[pair] for pair, row in found.items())
     # All mistakes are in both tables, and both survive the disk.
@@ -117,8 +122,8 @@ def test_a_run_from_before_has_none_and_is_read(bank, tmp_path):
     summary = (folder / "summary.json").read_text()
     for name in ("classes", "confusion"):
         (folder / f"{name}.parquet").unlink()
-        line = next(line for line in summary.splitlines() if f'"{name.removesuffix("es")}_rows"' in line
-                    or f'"{name}_rows"' in line)  # fmt: skip
+        key = {"classes": "class_rows", "confusion": "confusion_rows"}[name]
+        line = next(line for line in summary.splitlines() if f'"{key}"' in line)
         summary = summary.replace(line + "\n", "")
     (folder / "summary.json").write_text(summary)
     _, (cell,) = load_run(folder)
@@ -132,8 +137,8 @@ def test_an_interval_is_wider_where_the_queries_of_an_episode_go_together():
     totals, group = np.full(40, 15), np.zeros(40, dtype=int)
     together = generator.binomial(15, generator.choice([0.5, 0.9], 40))
     apart = generator.binomial(15, 0.7, 40)
-    widths = [shares.upper[0] - shares.lower[0]
-              for shares in (clustered_shares(hits, totals, group, 1) for hits in (together, apart))]  # fmt: skip
+    both = [clustered_shares(hits, totals, group, 1) for hits in (together, apart)]
+    widths = [shares.upper[0] - shares.lower[0] for shares in both]
     assert widths[0] > 1.5 * widths[1]
 
 
@@ -153,6 +158,8 @@ def test_intervals_hold_what_they_promise():
     for _ in range(400):
         difficulty = generator.beta(8, 2, 30)
         totals = generator.integers(5, 15, 30)
-        shares = clustered_shares(generator.binomial(totals, difficulty), totals, np.zeros(30, int), 1)
+        shares = clustered_shares(
+            generator.binomial(totals, difficulty), totals, np.zeros(30, int), 1
+        )
         held += shares.lower[0] <= 0.8 <= shares.upper[0]
     assert 0.91 < held / 400 < 0.98
