@@ -59,7 +59,7 @@ def clustered_shares(
     asked = totals > 0
     hits, totals, group = hits[asked], totals[asked], group[asked]
 
-    def summed(values: NDArray) -> NDArray[np.float64]:
+    def summed(values: NDArray) -> NDArray:
         return np.bincount(group, values, minlength=groups)
 
     clusters, total = np.bincount(group, minlength=groups), summed(totals)
