@@ -10,7 +10,6 @@ from fewshot.config.compose import settings_from
 from fewshot.estimators import estimators
 from fewshot.heads import heads
 from fewshot.paths import option_names
-from omegaconf import OmegaConf
 
 OF_SEGMENTATION = " (task=segmentation)"
 
@@ -37,7 +36,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path, builder):
 
 def settings_of(task):
     """Keys of all settings of a run that are no sections."""
-    composed = OmegaConf.to_container(settings_from([f"task={task}"]), resolve=False)
+    composed = settings_from([f"task={task}"])
 
     def keys(value, prefix=""):
         for name, inner in value.items():
