@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.compose import settings_from
 from fewshot.estimators import estimators
