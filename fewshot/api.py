@@ -130,7 +130,7 @@ def evaluate(
     labels: Any = None,
     split: Any = None,
     head: str | Head | DenseHead | Iterable[str | Head | DenseHead] | None = None,
-    ways: int | None = None,
+    ways: int | Iterable[int] | str | None = None,
     shots: int | Iterable[int] | None = None,
     episodes: int | EpisodeSet | DrawSet | None = None,
     queries: int | str | None = None,
@@ -185,8 +185,9 @@ def evaluate(
         word or file for the setting ``dataset.split``, as "random".
     head : str, Head, or several of them, optional
         Names of ``fewshot list heads``, or objects; "ncm" by default.
-    ways : int, optional
-        N >= 2 classes of an episode; 5 by default.
+    ways : int, several or "auto", optional
+        N >= 2 classes of an episode. "auto", the default, takes what the card of the data set
+        suggests, else 5; all classes where there are fewer.
     shots : int or several, optional
         Labelled images K per class, 5 by default; K = 0 for heads that know classes by their names.
     episodes : int or EpisodeSet, optional
@@ -281,9 +282,9 @@ def evaluate(
     Returns
     -------
     Results
-        Of every head, number of shots and seed: ``.episodes``, ``.predictions`` and ``.table`` are
-        data frames; ``.summary`` is a dict of a single cell, and ``.table`` of several;
-        ``.compare``, ``.plot``, ``.report`` and ``.save`` go on from there.
+        Of every head, number of ways and shots, and seed: ``.episodes``, ``.predictions`` and
+        ``.table`` are data frames; ``.summary`` is a dict of a single cell, and ``.table`` of
+        several; ``.compare``, ``.plot``, ``.report`` and ``.save`` go on from there.
 
     Warns
     -----
@@ -317,7 +318,9 @@ def evaluate(
     given = {"head": head, "ways": ways, "shots": shots, "episodes": episodes, "queries": queries,
              "sampler": sampler, "estimators": estimators}  # fmt: skip
     values = with_defaults(chosen, given)
-    single = is_single(values["head"], heads) and is_number(values["shots"]) and is_number(seed)
+    single = is_single(values["head"], heads) and all(
+        is_number(value) for value in (values["ways"], values["shots"], seed)
+    )
     settings = Settings(
         calibration,
         method,
@@ -368,4 +371,5 @@ def evaluate(
     facts = {name: (run["data"] or {}).get(name) for name in ("copies", "labelled_minus_one")}
     for cell in output.cells:
         cell.summary["data"] = facts
-    return Results(output.cells, run, single, output)
+    # "auto" may be several numbers of ways.
+    return Results(output.cells, run, single and len(output.cells) == 1, output)

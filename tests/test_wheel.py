@@ -30,6 +30,7 @@ def test_settings_cards_and_template_are_inside(unpacked):
     assert "fewshot/_resources/conf/config.yaml" in inside
     assert "fewshot/_resources/datasets/cards/digits.yaml" in inside
     assert "fewshot/_resources/datasets/confusers/digits.json" in inside
+    assert "fewshot/_resources/datasets/published/measured.yaml" in inside
     assert "fewshot/report/page/page.html.j2" in inside
     for folder in ("forecast", "labels"):
         assert {f"fewshot/report/{folder}/page.{kind}" for kind in ("html.j2", "css")} <= inside

@@ -10,6 +10,7 @@ ACTIONS = {
     "query": "fewshot.cli.results_query",
     "export": "fewshot.cli.results_export",
     "compare": "fewshot.cli.results_compare",
+    "published": "fewshot.cli.results_published",
     "merge": "fewshot.cli.results_merge",
     "migrate": "fewshot.cli.results_migrate",
 }
@@ -19,6 +20,7 @@ usage: fewshot results ACTION ...
   query DIR ...              rows that are wanted, as a table, CSV or JSON; or SQL over them
   export DIR ...             a table for a paper, as LaTeX, Markdown or CSV
   compare DIR ...            heads or backbones on the same episodes, and over data sets
+  published [DIR ...]        published figures, and rows of runs beside them
   merge SOURCE ... --into DIR   runs of several machines in one store
   migrate DIR ...            rewrite runs of earlier versions in the present form
 

@@ -16,6 +16,8 @@ from fewshot.files import atomic_path, writing
 from fewshot.tasks import known_tasks
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fewshot.results.joining import Store
 
 FILTERS = (
@@ -97,6 +99,18 @@ def exit_code(store: Store) -> int:
 def check_format(name: str, formats: Sequence[str]) -> None:
     """Raise unless the format is one of `formats`."""
     expect_choice("--format", name, formats)
+
+
+def format_rows(rows: pd.DataFrame, form: str) -> str:
+    """Rows as a table, CSV, JSON or Markdown."""
+    from fewshot.report.text import rows as rows_text
+
+    return {
+        "table": rows_text.table_text,
+        "csv": rows_text.csv_text,
+        "json": rows_text.json_text,
+        "markdown": rows_text.markdown_text,
+    }[form](rows)
 
 
 def write_output(text: str, output: str | None) -> None:

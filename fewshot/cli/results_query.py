@@ -14,6 +14,7 @@ from fewshot.cli.results_common import (
     create_parser,
     exit_code,
     filters_of,
+    format_rows,
     open_store,
     split_list,
     write_output,
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
             arguments.limit is None and arguments.output is None and arguments.format == "table"
         )
         write_output(
-            _text(rows.head(SHOWN) if shorten else rows, arguments.format), arguments.output
+            format_rows(rows.head(SHOWN) if shorten else rows, arguments.format), arguments.output
         )
         if shorten and len(rows) > SHOWN:
             print(f"... and {len(rows) - SHOWN:,} more rows; --limit shows more", file=sys.stderr)
@@ -96,14 +97,3 @@ def _rows(
 
     table = arguments.table or CELLS
     return query(store, table, chosen, arguments.columns, arguments.sort, arguments.limit)
-
-
-def _text(rows: pd.DataFrame, form: str) -> str:
-    from fewshot.report.text import rows as rows_text
-
-    return {
-        "table": rows_text.table_text,
-        "csv": rows_text.csv_text,
-        "json": rows_text.json_text,
-        "markdown": rows_text.markdown_text,
-    }[form](rows)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import SHOTS, TEST, TRAIN, Room, all_rows
+from fewshot.episodes.balanced import SHOTS, all_rows
+from fewshot.episodes.class_pool import TEST, TRAIN, Room
 from fewshot.episodes.draws import check_memory, sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.episodes.unlabelled import Reserved, reserve, unlabelled_rows

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import images_needed, places_before, sample_episodes
+from fewshot.episodes.balanced import sample_episodes
+from fewshot.episodes.class_pool import images_needed, places_before
 from fewshot.episodes.draws import check_memory, episode_generator
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.episodes.unlabelled_sampling import QUERIES, UnlabelledSampling

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewshot.episodes.all_way import TEST, sample_all_way
-from fewshot.episodes.balanced import QUERIES, places_before, sample_episodes
+from fewshot.episodes.balanced import QUERIES, sample_episodes
+from fewshot.episodes.class_pool import places_before
 from fewshot.episodes.draws import (
     check_memory,
     episode_generator,

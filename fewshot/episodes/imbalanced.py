@@ -8,13 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewshot.episodes.balanced import (
-    QUERIES,
-    SHOTS,
-    indices,
-    places_before,
-    sample_episodes,
-)
+from fewshot.episodes.balanced import QUERIES, SHOTS, sample_episodes
+from fewshot.episodes.class_pool import indices, places_before
 from fewshot.episodes.draws import sample_without_replacement, uniform
 from fewshot.episodes.episode_set import ClassIndex, EpisodeSet
 from fewshot.episodes.rows import PADDING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -97,6 +97,7 @@ class Auto(ErrorEstimator):
         classes.
     """
 
+    references = ("papke1996econometric",)
     tags = EstimatorTags(
         scale_invariant=True, at_one_shot=True, without_base=True, has_interval=True
     )
@@ -236,6 +237,10 @@ class Auto(ErrorEstimator):
     def calibration_label(self) -> str:
         """Return "base" if it was fitted on base classes, else "datasets"."""
         return "base" if getattr(self, "fitted_", {}) else "datasets"
+
+    def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
+        """What the calibrator of the package was fitted on; nothing of a user's calibrator."""
+        return self.general().fitted_on if self.calibrator is None else ()
 
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
         """Return `calibrator` with the models fitted on base classes; others as transferred."""

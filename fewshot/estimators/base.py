@@ -270,9 +270,12 @@ class ErrorEstimator(ABC):
     calibrates_itself : bool
         Whether its predictions are calibrated as they are. If not, runs may wrap it in a
         calibrator.
+    references : sequence of str, optional
+        Papers that it rests on, as those of `fewshot.heads.Head.references`.
     """
 
     tags: EstimatorTags = EstimatorTags()
+    references: Sequence[str] | None = None
     least_shots: int = 1
     sees_queries: bool = False
     unlabelled: str = "ignored"
@@ -318,6 +321,13 @@ class ErrorEstimator(ABC):
     def calibration_label(self) -> str:
         """Return what the fitted estimator is calibrated on or by, as in the rows; or "none"."""
         return "none"
+
+    def fitted_elsewhere_on(self) -> Sequence[Mapping[str, Any]]:
+        """Banks that the calibrator of the package was fitted on, if it is used; none by default.
+
+        Each has ``dataset``, ``backbone``, ``images`` and ``features``, a hash.
+        """
+        return ()
 
     def add_to(self, calibrator: General, name: str, head: str, shots: int) -> General:
         """Return `calibrator` with what was learned from base classes, for other data sets.

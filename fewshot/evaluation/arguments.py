@@ -54,7 +54,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def sampler_settings(
     sampler: str | Mapping[str, Any],
-    ways: int | None,
+    ways: Any,
     shots: Any = None,
     queries: Any = None,
     episodes: Any = None,
@@ -99,7 +99,9 @@ def _check_setting(sampler: Any, setting: str) -> None:
     )
 
 
-def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **settings: Any) -> Any:
+def sampling_from(
+    task: Task, episodes: Any, ways: Any, shots: Any, unlabelled: Any, **settings: Any
+) -> Any:
     """What draws the episodes of a task.
 
     Parameters
@@ -107,6 +109,7 @@ def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **sett
     task : Task
     episodes : int, EpisodeSet or DrawSet
         Their number, or drawn ones.
+    ways : int, several, "auto" or None
     shots : int or several
     unlabelled : (images, shares, strangers)
         The unlabelled images of an episode.
@@ -122,6 +125,7 @@ def sampling_from(task: Task, episodes: Any, shots: Any, unlabelled: Any, **sett
         {
             **settings,
             "shots": (shots,) if is_number(shots) else tuple(shots),
+            "ways": ways if is_number(ways) else tuple(ways),
             "count": None if is_drawn else episodes,
             "unlabelled": images,
             "unlabelled_shares": shares,

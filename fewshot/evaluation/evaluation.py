@@ -146,12 +146,16 @@ class Evaluation(Generic[SourceT, HeadT, EstimatorT, SamplingT]):
             self.notices.warn(warning)
         return bank
 
+    def labels(self: Evaluation) -> FeatureBank:
+        """The labels that episodes are drawn from; nothing is extracted for that."""
+        return judged_part(self.source.labels(), self.sampling.part)
+
     def _check_drawable(self: Evaluation, labels: FeatureBank) -> None:
         """Raise FewshotError before the extraction if no episode can be drawn."""
         self.sampling.draw(judged_part(labels, self.sampling.part), self.seeds[0], trial=True)
 
     def episodes(self: Evaluation, bank: FeatureBank) -> list[tuple[int, EpisodeSet]]:
-        """Seed and episodes, for every seed and number of shots.
+        """Seed and episodes, for every seed, number of ways and of shots.
 
         Raises
         ------
@@ -161,11 +165,14 @@ class Evaluation(Generic[SourceT, HeadT, EstimatorT, SamplingT]):
         count = self.sampling.count
         if self.sampling.replay is None and not isinstance(count, str):  # else as images allow
             rows = max(1, len(self.heads)) * (1 + len(self.estimators))
-            sets = len(self.seeds) * len(self.shots)
+            sets = len(self.seeds) * len(self.sampling.numbers_of_ways(bank)) * len(self.shots)
             expect_fits("episodes.count", count, BYTES_PER_ROW * rows * sets,
                         "episodes")  # fmt: skip
         seeds = counted_work(self.seeds, "drawing episodes", "seeds")
-        return [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]
+        sets_by_seed = [(seed, drawn) for seed in seeds for drawn in self.sampling.draw(bank, seed)]
+        if notice := self.sampling.notice_on_ways(bank):
+            self.notices.warn(notice)
+        return sets_by_seed
 
     @contextmanager
     def progress(self, total: int, unit: str = "episode") -> Iterator[Self]:

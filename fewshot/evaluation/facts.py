@@ -17,7 +17,7 @@ from fewshot.datasets.labels import unlabelled
 from fewshot.datasets.naming import DATA, unnamed
 from fewshot.datasets.parts import PARTS
 from fewshot.episodes import EpisodeSet
-from fewshot.episodes.balanced import TRAIN, images_needed
+from fewshot.episodes.class_pool import TRAIN, images_needed
 from fewshot.episodes.meta_dataset import LEAST_IMAGES
 from fewshot.features.bank import FeatureBank
 from fewshot.paths import PACKAGE

@@ -19,8 +19,20 @@ from fewshot.episodes import (
     sample_imbalanced_episodes,
     sample_meta_dataset,
 )
+from fewshot.episodes.class_pool import number_of_classes
 from fewshot.episodes.taxonomy import NAMES
 from fewshot.episodes.unlabelled_sampling import check_are_queries
+from fewshot.evaluation.ways import (
+    AUTO,
+    SAMPLERS_OF_WAYS,
+    Ways,
+    at_most,
+    check_ways,
+    fewer_notice,
+    listed,
+    suggested_ways,
+    ways_of,
+)
 from fewshot.exceptions import expect, expect_choice, expect_positive_int
 from fewshot.features.bank import FeatureBank
 from fewshot.features.two_sets import expect_single
@@ -51,10 +63,11 @@ class Sampling:
 
     Attributes
     ----------
-    ways : int, optional
-        N >= 2 classes of an episode; None for a sampler that takes all.
+    ways : tuple of int or "auto", optional
+        Numbers N >= 2 of classes of an episode; "auto" for those that the data set suggests; None
+        for a sampler that takes all.
     shots : tuple of int
-        Numbers K of labelled images per class, a set of episodes each.
+        Numbers K of labelled images per class; a set of episodes for each pair of N and K.
     queries : int or "all"
         Query images per class, or all the rest.
     count : int or "all"
@@ -80,7 +93,7 @@ class Sampling:
         Drawn episodes, in place of all this.
     """
 
-    ways: int | None = 5
+    ways: Ways = AUTO
     shots: tuple[int, ...] = (5,)
     queries: int | str = "all"
     count: int | str = 600
@@ -100,6 +113,7 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.replay is not None:
             return
+        check_ways(self.ways, self.sampler)
         expect(len(self.shots) > 0, "episodes.shots", "expected a number or a list of them, got []")
         for number in self.shots:
             expect_positive_int("episodes.shots", number, minimum=0)
@@ -116,12 +130,46 @@ class Sampling:
         """Whether episodes have unlabelled images."""
         return self.unlabelled is not None if self.replay is None else self.replay.has_unlabelled
 
+    @property
+    def has_auto_ways(self) -> bool:
+        """Whether the data set decides the numbers of ways."""
+        return self.ways == AUTO and self.sampler in SAMPLERS_OF_WAYS and self.replay is None
+
+    def numbers_of_ways(self, bank: FeatureBank) -> tuple[int | None, ...]:
+        """Numbers of ways on a bank, of which labels do; None for all classes.
+
+        Raises
+        ------
+        FewshotError
+            "auto" and a class with too few images.
+        """
+        if self.has_auto_ways:
+            return at_most(suggested_ways(bank), self._number_of_classes(bank))
+        return (None,) if self.ways is None or isinstance(self.ways, str) else self.ways
+
+    def notice_on_ways(self, bank: FeatureBank) -> str:
+        """A line where "auto" takes fewer ways than it would of more classes; empty else."""
+        if not self.has_auto_ways:
+            return ""
+        return fewer_notice(suggested_ways(bank), self._number_of_classes(bank))
+
     def draw(self, bank: FeatureBank, seed: int, *, trial: bool = False) -> list[EpisodeSet]:
-        """A set of episodes per number of shots; of a single episode each with `trial`."""
+        """A set of episodes per number of ways and shots; of one episode each with `trial`."""
         if self.replay is not None:
             return [] if trial else [check_judged(check_replay(self.replay, bank), bank)]
         count = 1 if trial else self.count
-        return [draw_episodes(bank, self, shots, count, seed) for shots in self.shots]
+        return [
+            draw_episodes(bank, self, ways, shots, count, seed)
+            for ways in self.numbers_of_ways(bank)
+            for shots in self.shots
+        ]
+
+    def _number_of_classes(self, bank: FeatureBank) -> int:
+        """Classes that episodes of the most shots can be drawn from."""
+        return number_of_classes(
+            bank.labels, max(suggested_ways(bank)), max(self.shots), self.queries,
+            unlabelled=self.unlabelled if self.sampler in UNEQUAL else None, **_pool(bank, self),
+        )  # fmt: skip
 
 
 def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
@@ -146,8 +194,8 @@ def sampling_of(episodes: Mapping[str, Any]) -> Sampling:
     if episodes["sampler"] == META_DATASET:
         own, shots = _of_meta_dataset(episodes, own), 1  # the fewest of a class
     return Sampling(
-        ways=episodes["ways"],
-        shots=tuple(shots if isinstance(shots, list | tuple) else [shots]),
+        ways=ways_of(episodes["ways"], episodes["sampler"]),
+        shots=listed(shots),
         queries=episodes["queries"],
         count=episodes["count"],
         sampler=episodes["sampler"],
@@ -182,37 +230,21 @@ def _of_meta_dataset(episodes: Mapping[str, Any], own: Mapping[str, Any]) -> dic
 
 
 def draw_episodes(
-    bank: FeatureBank, sampling: Sampling, shots: int, episodes: int | str, seed: int
+    bank: FeatureBank,
+    sampling: Sampling,
+    ways: int | None,
+    shots: int,
+    episodes: int | str,
+    seed: int,
 ) -> EpisodeSet:
     """Draw episodes from the novel classes of a bank, or from all classes without a split.
 
     Sets up to the largest number of shots have the same unlabelled images.
     """
-    sampler, ways, queries = sampling.sampler, sampling.ways, sampling.queries
-    expect_choice("episodes.sampler", sampler, SAMPLERS)
-    novel = None if bank.parts is None else bank.classes("novel")
-    expect(
-        novel is None or len(novel) > 0,
-        "split",
-        "expected some classes to be novel, got none",
-        "Episodes are drawn from novel classes; mark some, or give no split.",
-    )
-    pool: dict[str, Any] = {
-        "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
-        "largest_shots": max(sampling.shots),
-    }  # fmt: skip
-    uneven = sampling.shots_imbalance
-    if sampler in UNEQUAL:
-        pool["shots_imbalance"] = uneven
-    expect(
-        uneven == 0 or sampler in UNEQUAL,
-        "episodes.shots_imbalance",
-        f"expected 0 with the sampler {sampler}, got {uneven}",
-        f"Take one of {', '.join(UNEQUAL)}.",
-    )
+    sampler, queries = sampling.sampler, sampling.queries
+    pool = _pool(bank, sampling)
     if sampler == DISJOINT:
         expect_single(bank, "the sampler disjoint")
-        expect(ways is not None, "episodes.ways", "expected a number, got none")
         return sample_disjoint_episodes(
             bank.labels, ways or 0, shots, queries, episodes, seed,
             queries_unlabelled=_are_queries(sampling.unlabelled, sampler), **pool,
@@ -237,17 +269,41 @@ def draw_episodes(
     pool["unlabelled"] = sampling.unlabelled
     if sampler == "all_way":
         return sample_all_way(bank.labels, shots, episodes, seed, subset=bank.subset, **pool)
-    if "queries_from" in bank.info:  # two data sets in one bank
-        pool["subset"] = bank.subset
     if sampler == "imbalanced":
-        expect_positive_int("episodes.ways", ways, minimum=2)
         expect_positive_int("episodes.queries", queries)
         total = int(ways or 0) * int(queries)
         return sample_imbalanced_episodes(
             bank.labels, int(ways or 0), shots, total, episodes, seed, sampling.alpha, **pool
         )
-    expect(ways is not None, "episodes.ways", "expected a number, got none")
     return sample_episodes(bank.labels, ways or 0, shots, queries, episodes, seed, **pool)
+
+
+def _pool(bank: FeatureBank, sampling: Sampling) -> dict[str, Any]:
+    """The classes and images that episodes are drawn from, as arguments of the samplers."""
+    sampler, uneven = sampling.sampler, sampling.shots_imbalance
+    expect_choice("episodes.sampler", sampler, SAMPLERS)
+    novel = None if bank.parts is None else bank.classes("novel")
+    expect(
+        novel is None or len(novel) > 0,
+        "split",
+        "expected some classes to be novel, got none",
+        "Episodes are drawn from novel classes; mark some, or give no split.",
+    )
+    expect(
+        uneven == 0 or sampler in UNEQUAL,
+        "episodes.shots_imbalance",
+        f"expected 0 with the sampler {sampler}, got {uneven}",
+        f"Take one of {', '.join(UNEQUAL)}.",
+    )
+    pool: dict[str, Any] = {
+        "classes": novel, "classnames": bank.classnames, "min_images": sampling.min_images,
+        "largest_shots": max(sampling.shots),
+    }  # fmt: skip
+    if sampler in UNEQUAL:
+        pool["shots_imbalance"] = uneven
+        if "queries_from" in bank.info:  # two data sets in one bank
+            pool["subset"] = bank.subset
+    return pool
 
 
 def _taxonomy(sampling: Sampling, bank: FeatureBank) -> Taxonomy | None:

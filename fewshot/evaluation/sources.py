@@ -216,6 +216,11 @@ class TwoSets(Source):
         second = self.queries.bank(frozenset())
         return with_copies(with_queries_of(first, second, self.missing, self.part))
 
+    def labels(self) -> FeatureBank:
+        """The labels of both in one bank."""
+        labels = self.shots.labels(), self.queries.labels()
+        return with_queries_of(*labels, self.missing, self.part)
+
     def backbone(self) -> Backbone | None:
         """The network of both."""
         return self.shots.backbone()

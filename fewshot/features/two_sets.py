@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fewshot.datasets.classnames import folded
 from fewshot.datasets.part_names import NOVEL
-from fewshot.episodes.balanced import TEST, TRAIN
+from fewshot.episodes.class_pool import TEST, TRAIN
 from fewshot.exceptions import FewshotError, expect, expect_choice
 from fewshot.features.bank import OF_ALL_ROWS, FeatureBank
 from fewshot.features.data_warnings import named

@@ -25,6 +25,10 @@ ORACLE_MARK = "\N{DAGGER}"
 UNLABELLED_MARK = "\N{DOUBLE DAGGER}"
 IN_ALL = " in all"  # of numbers of queries that are not per class
 NORMALIZED = {"none": "as given", "l2": "of unit length"}
+KNOWN_IMAGES = (
+    "the shipped calibrator was fitted on these images among others, which flatters it; for images "
+    "that it was not fitted on see docs/error-estimation.md"
+)
 # Level of the intervals in runs that do not record it.
 INTERVAL_LEVEL = 0.9
 
@@ -421,11 +425,12 @@ def missing_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str
 
 def reservations_of(row: EstimatorSummary) -> dict[str, int]:
     """Number of episodes by reservation, the most frequent first; empty without any."""
+    fallbacks, defined = int(row.get("fallbacks") or 0), int(row.get("defined") or 0)
+    known = {KNOWN_IMAGES: defined} if row.get("knows_images") and defined else {}
     counts = row.get("reservations")
     if counts:
-        return {plain(reason): int(count) for reason, count in counts.items()}
-    fallbacks = int(row.get("fallbacks") or 0)
-    return {fallback_reason(row): fallbacks} if fallbacks else {}
+        return known | {plain(reason): int(count) for reason, count in counts.items()}
+    return known | ({fallback_reason(row): fallbacks} if fallbacks else {})
 
 
 def fallback_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:

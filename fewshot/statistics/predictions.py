@@ -14,6 +14,8 @@ from fewshot.statistics.populations import LEVELS, mean_interval
 
 # Bounds may have been float32; an error of exactly 0.2 is inside [0.2, 0.3].
 ROUNDING = 1e-6
+# Constant predictions may differ in the last digit, which is not an order.
+SAME = 1e-12
 
 
 def prediction_metrics(
@@ -54,16 +56,64 @@ def prediction_metrics(
     right = a < 1
     if right.any():
         metrics["relative_error"] = float(np.mean(miss[right] / (1 - a[right])))
-    # Constant predictions may differ in the last digit, which is not an order.
-    if np.ptp(p) > 1e-12 and np.ptp(a) > 0:
-        metrics["spearman"] = float(np.corrcoef(_ranks(p), _ranks(a))[0, 1])
-    if np.ptp(p) > 1e-12:
+    metrics["spearman"] = rank_correlation(p, a)
+    if np.ptp(p) > SAME:
         slope = float(np.cov(p, a, bias=True)[0, 1] / np.var(p))
         metrics["slope"], metrics["intercept"] = slope, float(a.mean() - slope * p.mean())
     if constant is not None and np.isfinite(constant[defined]).all():
         baseline = float(np.abs(constant[defined] - a).mean())
         metrics["skill"] = 1 - metrics["mae"] / baseline if baseline > 0 else None
     return metrics
+
+
+def rank_correlation(predicted: NDArray, actual: NDArray) -> float | None:
+    """Spearman's correlation of predicted and actual errors (E,), over episodes with both.
+
+    None where all predictions, or all errors, are the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fewshot.statistics.predictions import rank_correlation
+    >>> rank_correlation(np.array([0.1, 0.2, 0.4, np.nan]), np.array([0.0, 0.3, 0.3, 0.5]))
+    0.866...
+    >>> rank_correlation(np.array([0.2, 0.2]), np.array([0.1, 0.3])) is None
+    True
+    """
+    defined = np.isfinite(predicted) & np.isfinite(actual)
+    p, a = predicted[defined], actual[defined]
+    if len(p) < 2 or np.ptp(p) <= SAME or np.ptp(a) == 0:
+        return None
+    return float(np.corrcoef(_ranks(p), _ranks(a))[0, 1])
+
+
+def hindsight_mae(predicted: NDArray, actual: NDArray) -> float | None:
+    """Mean absolute error of a constant that is known only afterwards, on the same episodes.
+
+    The constant is the mean actual error of the episodes that have a prediction: what somebody who
+    knew how hard these tasks are on average, and nothing of any one of them, would say. The mean is
+    not the constant of the least mean absolute error, which is the median.
+
+    Parameters
+    ----------
+    predicted : ndarray of shape (E,)
+        NaN without a prediction; says which episodes count.
+    actual : ndarray of shape (E,)
+
+    Returns
+    -------
+    float or None
+        In [0, 0.5]; None without an episode.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fewshot.statistics.predictions import hindsight_mae
+    >>> hindsight_mae(np.array([0.5, 0.5, np.nan]), np.array([0.1, 0.3, 0.9]))
+    0.1
+    """
+    a = actual[np.isfinite(predicted) & np.isfinite(actual)]
+    return float(np.abs(a - a.mean()).mean()) if len(a) else None
 
 
 def _ranks(values: NDArray) -> NDArray:

@@ -30,10 +30,10 @@ def cell_arguments(
     settings : mapping
         The whole configuration of the job.
     cell : mapping
-        With ``head``, ``shots`` and ``seed``, as in ``failed`` of ``summary.json``.
+        With ``head``, ``ways``, ``shots`` and ``seed``, as in ``failed`` of ``summary.json``.
     """
     arguments = job_arguments(overrides)
-    head, shots = str(cell["head"]), cell["shots"]
+    head, episodes = str(cell["head"]), settings["episodes"]
     others = [name for name in settings["head"] if name != head]
     if others and head in task_named(settings["task"]).registry("head"):
         removed = ("head", *(f"head.{name}" for name in others))
@@ -42,9 +42,12 @@ def cell_arguments(
     if isinstance(settings["seed"], list):
         arguments = [argument for argument in arguments if key_of(argument) != "seed"]
         arguments.append(f"seed={cell['seed']}")
-    if isinstance(settings["episodes"].get("shots"), list) and not settings["episodes"]["path"]:
-        arguments = [argument for argument in arguments if key_of(argument) != "episodes.shots"]
-        arguments.append(f"episodes.shots={shots}")
+    for name in ("ways", "shots"):
+        several = isinstance(value := episodes.get(name), list) or value == "auto"
+        if several and not episodes["path"]:
+            key = f"episodes.{name}"
+            arguments = [argument for argument in arguments if key_of(argument) != key]
+            arguments.append(f"{key}={cell[name]}")
     return arguments
 
 

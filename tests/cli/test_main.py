@@ -40,7 +40,7 @@ def test_the_whole_configuration(fewshot):
     settings = yaml.safe_load(done.out)
     assert done.code == 0
     assert settings["seed"] == 3
-    assert settings["episodes"]["ways"] == 5
+    assert settings["episodes"]["ways"] == "auto"
     assert not Path("runs").exists()
 
 

@@ -107,6 +107,10 @@ def test_arguments_of_one_cell():
     of_seed = cell_arguments(overrides, settings, {"head": "lda", "shots": 5, "seed": 1})
     assert of_seed == ["head.lda.shrinkage=2", "a=b c", "head=lda", "seed=1", "episodes.shots=5"]
     settings["seed"] = 0
+    for ways in ("auto", [2, 5]):
+        settings["episodes"]["ways"] = ways
+        arguments = cell_arguments(overrides, settings, {"head": "lda", "ways": 2, "shots": 5})
+        assert arguments[-2:] == ["episodes.ways=2", "episodes.shots=5"]
     settings["episodes"]["path"] = "x"
     arguments = cell_arguments(overrides, settings, {"head": "mine", "shots": 5})
     assert arguments == [x for x in overrides if x != "launcher=joblib"]

@@ -34,7 +34,7 @@ def test_a_search_that_is_given_again(fewshot, tune):
     outcome = json.loads(outcome_file.read_text())
     trials = sorted(outcome_file.parent.glob("[0-9]*/summary.json"))
     cells = [json.loads(path.read_text())["cells"][0] for path in trials]
-    assert {cell["dataset"] for cell in cells} == {"f (base classes)"}
+    assert {(cell["dataset"], cell["part"]) for cell in cells} == {("f", "base")}
     errors = [cell["actual_error"]["mean"] for cell in cells]
     best = cells[int(np.argmin(errors))]
     assert outcome["error"]["mean"] == pytest.approx(min(errors))

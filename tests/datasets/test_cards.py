@@ -25,12 +25,12 @@ from fewshot.paths import (
 )
 
 CARDS = card_names()
-REQUIRED = {"name", "version", "summary", "licence", "citation", "images", "templates"}
+REQUIRED = {"name", "version", "summary", "licence", "references", "images", "templates"}
 NAMED = REQUIRED | {"sources", "checksums", "classes", "layout"}
 OPTIONAL = {
     "obtain", "note", "torchvision", "classnames", "split", "other_splits", "input", "source",
     "taxonomy", "classnames_from", "classnames_source", "other_classnames", "repeated_classnames",
-    "ids", "coop",
+    "ids", "coop", "ways",
 }  # fmt: skip
 CLIP_ELEVEN = {
     "imagenet", "caltech101", "oxford_pets", "stanford_cars", "flowers102", "food101",
@@ -56,7 +56,7 @@ def test_a_card_has_what_it_needs(name):
     assert needed <= facts.keys() <= NAMED | OPTIONAL
     assert facts["name"] == name
     assert isinstance(facts["version"], int)
-    assert all(isinstance(facts[key], str) for key in ("summary", "licence", "citation"))
+    assert all(isinstance(facts[key], str) for key in ("summary", "licence"))
     assert facts["images"] > 0
     for template in facts["templates"]:
         assert template.count("{}") == 1
@@ -100,7 +100,7 @@ def test_a_card_and_its_settings_agree(name):
     assert settings["name"] == name
     assert settings["kind"] in kinds
     assert settings.get("card", name) == name
-    assert settings["split"] == "auto"
+    assert settings["split"] == ("none" if name == "digits" else "auto")
     if "torchvision" in facts:
         assert (settings["kind"], settings["card"]) == ("torchvision", name)
         assert settings["download"] == bool(facts["sources"])

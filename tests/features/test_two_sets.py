@@ -106,7 +106,7 @@ def test_every_sampler_keeps_to_the_sets(sampler, queries, unlabelled):
     both = with_queries_of(bank("art", NAMES, 7), bank("photos", OTHERS, 4))
     drawn = {}
     for shots in (0, 1, 5):
-        sampling = Sampling(3, (0, 1, 5), queries, 9, sampler,
+        sampling = Sampling((3,), (0, 1, 5), queries, 9, sampler,
                             unlabelled=UnlabelledSampling.of(unlabelled, "equal", 0))  # fmt: skip
         drawn = dict(zip((0, 1, 5), sampling.draw(both, 0), strict=True))
         episodes = drawn[shots]
@@ -131,7 +131,7 @@ def test_every_sampler_keeps_to_the_sets(sampler, queries, unlabelled):
 def test_strangers_among_queries_are_of_their_set():
     both = with_queries_of(bank("art", NAMES, 9), bank("photos", OTHERS, 8))
     for sampler, queries in (("balanced", 4), ("imbalanced", 4)):
-        sampling = Sampling(2, (1,), queries, 5, sampler,
+        sampling = Sampling((2,), (1,), queries, 5, sampler,
                             unlabelled=UnlabelledSampling.of("queries", "equal", 0.3))  # fmt: skip
         (episodes,) = sampling.draw(both, 0)
         strangers = episodes.unlabelled[episodes.unlabelled >= 0]

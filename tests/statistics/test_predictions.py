@@ -8,9 +8,11 @@ from fewshot.statistics.populations import LEVELS
 from fewshot.statistics.predictions import (
     compare_estimators,
     coverage_curve,
+    hindsight_mae,
     interval_metrics,
     mean_interval,
     prediction_metrics,
+    rank_correlation,
 )
 
 
@@ -32,6 +34,28 @@ def test_mean_interval_covers_the_mean():
     assert narrow["upper"] - narrow["lower"] < intervals[0]["upper"] - intervals[0]["lower"]
     alone = mean_interval(np.array([0.3]))
     assert alone["mean"] == 0.3 and np.isnan(alone["lower"])
+
+
+def test_rank_correlation_is_that_of_scipy():
+    predicted, actual = pair()
+    predicted[3], actual[7] = np.nan, np.nan
+    actual[10:14] = 0.2  # ties
+    kept = np.isfinite(predicted) & np.isfinite(actual)
+    reference = stats.spearmanr(predicted[kept], actual[kept]).statistic
+    assert rank_correlation(predicted, actual) == pytest.approx(reference)
+    same = np.full(60, 0.3) + 1e-14 * np.arange(60)  # differ in the last digit
+    assert rank_correlation(same, actual) is None
+    assert rank_correlation(predicted, np.full(60, 0.2)) is None
+    assert rank_correlation(predicted[:1], actual[:1]) is None
+
+
+def test_what_the_mean_of_the_same_episodes_misses():
+    predicted, actual = pair()
+    mean = actual[1:].mean()
+    predicted[0] = np.nan  # without a prediction: does not count
+    assert hindsight_mae(predicted, actual) == pytest.approx(np.abs(actual[1:] - mean).mean())
+    assert hindsight_mae(predicted, np.full(60, 0.4)) == pytest.approx(0)
+    assert hindsight_mae(np.full(60, np.nan), actual) is None
 
 
 def test_prediction_metrics_by_hand():

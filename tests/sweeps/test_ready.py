@@ -22,6 +22,8 @@ OWN = {
     "clip_protocol": ["head=[zero_shot,gda,tip_adapter]"],
     "error_prediction": ["estimator=[auto,margin,loo,constant]"],
     "offline": ["head=[ncm,ridge]"],
+    "published": ["head=[zero_shot,gda,proker]"],
+    "published_episodes": ["head=[ncm,tim]"],
 }
 
 

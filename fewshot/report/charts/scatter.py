@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fewshot.report.charts.base import Words
 from fewshot.report.charts.bins import bin_means
 from fewshot.report.charts.rows import in_percent, predicting, settings, unique, where
+from fewshot.report.wording import shots_text
 
 WORDS = Words(
     "Predicted against actual error",
@@ -26,6 +27,7 @@ WORDS = Words(
 )
 POINTS = 2000
 COLUMNS = 5
+COLUMNS_OF_SHOTS = 4
 BAND_BINS = 16
 NARROW = 2.0
 
@@ -41,7 +43,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Points of a number of ways and shots, with the mean absolute error of all episodes.
+    """Points of a number of ways and shots, or of one of them, with the MAE of all episodes.
 
     `place` is its place among the series; `x` and `y` are the points that are drawn, in percent.
     """
@@ -56,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class ScatterPanel:
-    """The series of a head and an estimator, and its number of episodes."""
+    """The series of a head and an estimator, maybe of one number of shots; and its episodes."""
 
     title: str
     series: Sequence[Series]
@@ -81,7 +83,9 @@ def scatter_chart(
 ) -> Scatter | None:
     """A panel per head and estimator, a point per episode; the diagonal is a perfect prediction.
 
-    Where an estimator has intervals, a band has their mean bounds along its predictions.
+    Of several numbers of ways there is a panel for each number of shots, so that harder and easier
+    tasks stand beside each other, in a colour per number of ways. Where an estimator has intervals,
+    a band has their mean bounds along its predictions.
 
     Parameters
     ----------
@@ -101,14 +105,38 @@ def scatter_chart(
     if rows.empty:
         return None
     heads, estimators, labels = unique(rows["head"]), predicting(predictions), settings(rows)
+    several = len({ways for ways, _ in labels}) > 1
+    if several:
+        panels, names = _panels_of_shots(rows, heads, estimators, points)
+        numbers = len({shots for _, shots in labels})  # a row per estimator where they fit
+        columns = numbers if 1 < numbers <= COLUMNS_OF_SHOTS else min(len(panels), COLUMNS_OF_SHOTS)
+    else:
+        panels, names = [], list(labels.values())
+        for head, name in product(heads, estimators):
+            inside = where(rows, {"head": head, "estimator": name})
+            series = _series(inside, labels, max(1, points // len(labels)))
+            panels.append(ScatterPanel(name if len(heads) == 1 else f"{head}, {name}", series,
+                                       len(inside)))  # fmt: skip
+        columns = min(len(estimators), COLUMNS)
+    banded = bool(rows["low"].notna().any())
+    return Scatter(title, panels, names, columns, _limits(rows), banded, words)
+
+
+def _panels_of_shots(
+    rows: pd.DataFrame, heads: Sequence[str], estimators: Sequence[str], points: int
+) -> tuple[list[ScatterPanel], list[str]]:
+    """A panel per estimator, head and number of shots, where there are predictions; and labels."""
+    numbers = {key: sorted(set(rows[key].tolist())) for key in ("ways", "shots")}
     panels = []
-    for head, name in product(heads, estimators):
-        inside = where(rows, {"head": head, "estimator": name})
+    for name, head, shots in product(estimators, heads, numbers["shots"]):
+        inside = where(rows, {"head": head, "estimator": name, "shots": shots})
+        if inside.empty:
+            continue
+        labels = {(ways, shots): f"{ways}-way" for ways in numbers["ways"]}
         series = _series(inside, labels, max(1, points // len(labels)))
-        panels.append(ScatterPanel(name if len(heads) == 1 else f"{head}, {name}", series,
-                                   len(inside)))  # fmt: skip
-    columns, banded = min(len(estimators), COLUMNS), bool(rows["low"].notna().any())
-    return Scatter(title, panels, list(labels.values()), columns, _limits(rows), banded, words)
+        texts = [name, *([head] if len(heads) > 1 else []), shots_text(shots)]
+        panels.append(ScatterPanel(", ".join(texts), series, len(inside)))
+    return panels, [f"{ways}-way" for ways in numbers["ways"]]
 
 
 def _series(rows: pd.DataFrame, labels: Mapping[Any, str], share: int) -> list[Series]:

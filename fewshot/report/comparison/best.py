@@ -18,12 +18,13 @@ def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     ranked = candidates(judged)
     # Of settings that differ in their unlabelled images the one with most: accuracies hardly do.
     last = {setting._replace(unlabelled=""): setting for setting in ranked}
-    chosen = evenly_spaced(list(last.values()))
+    settings = list(last.values())
+    chosen = evenly_spaced(settings)
     lines = [_best_line(setting.text(ranked), ranked[setting]) for setting in chosen]
     return [
         *lines,
         *_more_shots(ranked),
-        *prediction_lines(ranked, chosen),
+        *prediction_lines(ranked, settings),
         *_more_unlabelled(ranked, chosen),
     ]
 
@@ -71,8 +72,11 @@ def _more_shots(ranked: dict[Setting, list[Candidate]]) -> list[str]:
         f"{percent(means[after] - means[before], sign=True)} points from {before} to {after}"
         for before, after in zip(list(means)[:-1], list(means)[1:], strict=True)
     ]
-    several = len({setting.protocol for setting in ranked}) > 1
-    name = f"{best.name}, {protocol_name(last.protocol)}" if several else best.name
+    name = best.name
+    if len({setting.ways for setting in ranked}) > 1:
+        name += f", {last.ways}-way"
+    if len({setting.protocol for setting in ranked}) > 1:
+        name += f", {protocol_name(last.protocol)}"
     return [f"More shots ({name}): {', '.join(steps)}."] if steps else []
 
 

@@ -7,17 +7,18 @@ episode has a small one where episodes differ little. Standard library only.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 from fewshot.report.wording import best_estimator, notes_of, shown_estimator
 from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
-from fewshot.units import decimal, is_number
+from fewshot.units import decimal, is_number, joined
 
 BASELINE = "constant"
 LEVEL = 0.95
 FEWEST_PAIRS = 4  # Fisher's z has a variance from here on
+NO_ORDER = "all predictions, or all errors, are the same"
 FEW = 30  # episodes, below which a rank correlation of 0.3 is usual by chance
 
 
@@ -121,9 +122,7 @@ def order_text(order: Order) -> str:
         few_episodes = f"{order.episodes} episode{'s are' if order.episodes != 1 else ' is'}"
         return f"{few_episodes} too few to show whether it tells harder ones from easier ones."
     if order.rho is None:
-        return (
-            "It does not tell these episodes apart: all predictions, or all errors, are the same."
-        )
+        return f"It does not tell these episodes apart: {NO_ORDER}."
     bounds = f"{decimal(order.lower)} to {decimal(order.upper)}"
     measured = f"Spearman {decimal(order.rho)}, {bounds}"
     if order.positive:
@@ -134,6 +133,42 @@ def order_text(order: Order) -> str:
     return (
         f"It does not tell these episodes apart ({measured}{few}): it knows their average at most."
     )
+
+
+def order_by_ways_text(orders: Mapping[int, Order], pooled: Order) -> str:
+    """A sentence on several numbers of ways: ``It tells harder episodes from easier ones: ...``.
+
+    Parameters
+    ----------
+    orders : mapping of int to Order
+        Within each number of ways.
+    pooled : Order
+        Over the episodes of all of them. Errors rise with the ways, which alone is an order.
+    """
+    apart = [f"{ways}-way" for ways, order in orders.items() if order.positive]
+    rest = [f"{ways}-way" for ways, order in orders.items() if not order.positive]
+    text = "It does not tell episodes of the same ways apart"
+    if apart:
+        text = "It tells harder episodes from easier ones"
+        text += f" at {joined(apart)}, but not at {joined(rest)}" if rest else ""
+    undefined = all(order.rho is None for order in orders.values())
+    if undefined:
+        text += f": {NO_ORDER}"
+    else:
+        measured = (f"{_measured(order)} at {ways}-way" for ways, order in orders.items())
+        text += f": Spearman's correlation is {', '.join(measured)}"
+    if pooled.rho is None:
+        return f"{text}."
+    share = "in part" if apart else "only" if undefined else "mainly"
+    of_all = "Spearman's correlation over all of them is " if undefined else "over all of them "
+    return f"{text}; {of_all}{_measured(pooled)}, {share} because the ways differ."
+
+
+def _measured(order: Order) -> str:
+    """``0.59 (0.53 to 0.64)``."""
+    if order.rho is None:
+        return f"undefined ({NO_ORDER})"
+    return f"{decimal(order.rho)} ({decimal(order.lower)} to {decimal(order.upper)})"
 
 
 def no_order_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
@@ -157,7 +192,7 @@ def no_order_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, st
 def _no_order(row: EstimatorSummary) -> str:
     order = order_of([row])
     if order.rho is None:
-        return "all predictions, or all errors, are the same"
+        return NO_ORDER
     if order.upper is not None and order.upper < 0:
         return "harder episodes are predicted to be easier (Spearman below 0)"
     return "the interval of Spearman's correlation holds 0, so that it knows their average at most"

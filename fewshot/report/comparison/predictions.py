@@ -1,28 +1,40 @@
 """Sentences on the accuracy of predicted errors: MAE, rank correlation and coverage.
 
-One sentence per ways and shots, on the best combination: errors at different shots or of different
-heads have different scales and are not averaged.
+One sentence per number of shots, on the best combination: errors at different shots or of different
+heads have different scales and are not averaged. Several numbers of ways stand in one sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import cast
 
-from fewshot.report.comparison.ahead import gap_text
+import numpy as np
+
+from fewshot.report.cell_rows import CellRows
+from fewshot.report.comparison.ahead import evenly_spaced, gap_text
 from fewshot.report.comparison.candidates import Candidate, Setting
-from fewshot.report.comparison.order import BASELINE, order_of, order_text
+from fewshot.report.comparison.order import (
+    BASELINE,
+    Order,
+    order_by_ways_text,
+    order_of,
+    order_text,
+)
+from fewshot.report.comparison.paired import ClassifiedCell
 from fewshot.report.wording import (
     RECOMMENDED,
     SUPPORT_ALONE,
     interval_level,
     sees_unlabelled,
+    shots_text,
     shown_estimator,
     unlabelled_short,
 )
 from fewshot.statistics.intervals import Difference, over_seeds
-from fewshot.tasks.classification.schema import ClassificationSummary
+from fewshot.statistics.predictions import hindsight_mae, rank_correlation
+from fewshot.tasks.classification.schema import ClassificationSummary, EstimatorSummary
 from fewshot.units import is_number, percent, short_percent
 
 SMALLEST_GAP = 5e-4  # smaller differences vanish in a percentage with one decimal
@@ -30,16 +42,16 @@ NO_PREDICTION = "No estimator could predict an error."
 
 
 def prediction_lines(
-    ranked: Mapping[Setting, Sequence[Candidate]], chosen: Sequence[Setting]
+    ranked: Mapping[Setting, Sequence[Candidate]], settings: Sequence[Setting]
 ) -> list[str]:
-    """A sentence per setting: MAE of the shown estimator beside that of the constant baseline.
+    """A sentence per number of shots: MAE of the shown estimator beside those of constants.
 
     Parameters
     ----------
     ranked : mapping of Setting to sequence of Candidate
         The best first.
-    chosen : sequence of Setting
-        Settings that get a sentence.
+    settings : sequence of Setting
+        Those that sentences are on; of many numbers of shots some.
     """
     cells = [
         cell for ranking in ranked.values() for candidate in ranking for cell, _ in candidate.judged
@@ -48,17 +60,118 @@ def prediction_lines(
         return []
     if all(shown_estimator(cell) is None for cell in cells):
         return [NO_PREDICTION]
-    return [_line(setting.text(ranked, unlabelled=False), ranked[setting]) for setting in chosen]
+    by_shots: dict[Setting, list[Setting]] = {}
+    for setting in settings:
+        by_shots.setdefault(setting._replace(ways=0), []).append(setting)
+    lines = []
+    for group in evenly_spaced(list(by_shots.values())):
+        line = _line_of_ways(group, ranked) if len(group) > 1 else ""
+        lines += [line] if line else [_line(setting, ranked) for setting in group]
+    return lines
 
 
-def _line(setting: str, ranked: Sequence[Candidate]) -> str:
+def _line_of_ways(
+    settings: Sequence[Setting], ranked: Mapping[Setting, Sequence[Candidate]]
+) -> str:
+    """A sentence on several numbers of ways, on the combination that is best with most of them.
+
+    Empty where one sentence cannot be on all: it is another estimator that is shown for some, or
+    one that saw unlabelled images.
+    """
+    most = settings[-1]
+    best = ranked[most][0]
+    estimator = shown_estimator(best.judged[0][0])
+    if estimator is None or estimator == BASELINE:
+        return ""
+    by_ways = {
+        setting.ways: _predicted(ranked[setting], best.name, estimator) for setting in settings
+    }
+    if not all(by_ways.values()):
+        return ""
+    cells_by_ways = {ways: [cell for cell, _ in judged] for ways, judged in by_ways.items()}
+    at = [f"{ways}-way" for ways in by_ways]
+    maes = [percent(_mean_mae(cells, estimator)) for cells in cells_by_ways.values()]
+    points = [f"{maes[0]} points", *maes[1:]]
+    off = _joined(f"{mae} at {where}" for mae, where in zip(points, at, strict=True))
+    where = f"Predicted errors, {shots_text(most.shots)}, {best.name}"
+    text = f"{where}: {estimator}, from the shots alone, is off by {off} on average"
+    text += _hindsight_clause(list(by_ways.values()), estimator)
+    orders = {
+        ways: order_of([cell["estimators"][estimator] for cell in cells])
+        for ways, cells in cells_by_ways.items()
+    }
+    constants = [_constant_maes(cells, estimator) for cells in cells_by_ways.values()]
+    if all(constants):
+        nearer = [
+            f"{ways}-way"
+            for ways, cells in cells_by_ways.items()
+            if (gap := _gap(cells, estimator)) is not None and gap.below and orders[ways].positive
+        ]
+        means = _joined(percent(fmean(maes)) for maes in constants)
+        verdict = f"clearly nearer at {_joined(nearer)}" if nearer else "not clearly nearer"
+        text += f"; saying the same of all would be off by {means} ({verdict})"
+    text += f". {order_by_ways_text(orders, _pooled_order(list(by_ways.values()), estimator))}"
+    return text + _coverage([cell for cells in cells_by_ways.values() for cell in cells], estimator)
+
+
+def _predicted(ranked: Sequence[Candidate], name: str, estimator: str) -> list[ClassifiedCell]:
+    """Cells of a combination for which an estimator is shown, from the shots alone."""
+    return [
+        (cell, rows)
+        for candidate in ranked
+        if candidate.name == name
+        for cell, rows in candidate.judged
+        if shown_estimator(cell) == estimator
+        and is_number(_mae(cell, estimator))
+        and not sees_unlabelled(cell["estimators"][estimator])
+    ]
+
+
+def _pooled_order(groups: Sequence[Sequence[ClassifiedCell]], estimator: str) -> Order:
+    """Rank correlation over the episodes of several numbers of ways; of each seed, then joined."""
+    by_seed: dict[int, list[CellRows]] = {}
+    for cell, rows in (pair for judged in groups for pair in judged):
+        if rows is not None and len(rows):
+            by_seed.setdefault(cell["seed"], []).append(rows)
+    summaries: list[EstimatorSummary] = []
+    for parts in by_seed.values():
+        if len(parts) == len(groups):
+            predicted = np.concatenate([rows.predictions(estimator).predicted for rows in parts])
+            rho = rank_correlation(predicted, np.concatenate([rows.actual for rows in parts]))
+            summaries.append({"spearman": rho, "defined": int(np.isfinite(predicted).sum())})
+    return order_of(summaries)
+
+
+def _hindsight_clause(groups: Sequence[Sequence[ClassifiedCell]], estimator: str) -> str:
+    """What the mean error of the same episodes would miss by, of each group of cells."""
+    maes = []
+    for judged in groups:
+        each = [
+            hindsight_mae(rows.predictions(estimator).predicted, rows.actual)
+            for _, rows in judged
+            if rows is not None and len(rows)
+        ]
+        values = [mae for mae in each if mae is not None]
+        if not values:
+            return ""
+        maes.append(percent(fmean(values)))
+    return (
+        " (the average error of the same episodes, which is known only afterwards, would miss by "
+        f"{_joined(maes)})"
+    )
+
+
+def _line(setting: Setting, ranked_settings: Mapping[Setting, Sequence[Candidate]]) -> str:
+    """The sentence on one number of ways."""
+    ranked = ranked_settings[setting]
     best = ranked[0]
-    where = f"Predicted errors, {setting}, {best.name}"
-    cells = [cell for cell, _ in best.judged]
-    estimator = shown_estimator(cells[0])
+    where = f"Predicted errors, {setting.text(ranked_settings, unlabelled=False)}, {best.name}"
+    judged: Sequence[ClassifiedCell] = best.judged
+    estimator = shown_estimator(judged[0][0])
     if estimator is None:
         return f"{where}: no estimator could predict an error."
-    cells = [cell for cell in cells if is_number(_mae(cell, estimator))]
+    judged = [pair for pair in judged if is_number(_mae(pair[0], estimator))]
+    cells = [cell for cell, _ in judged]
     over_seeds = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
     off = f"off by {percent(_mean_mae(cells, estimator))} points on average{over_seeds}"
     if estimator == BASELINE:
@@ -66,7 +179,7 @@ def _line(setting: str, ranked: Sequence[Candidate]) -> str:
         return text + _coverage(cells, estimator) + _others(ranked[1:], estimator)
     seen = sees_unlabelled(cells[0]["estimators"][estimator])
     source = unlabelled_short(cells[0]) if seen else "from the shots alone"
-    text = f"{where}: {estimator}, {source}, is {off}"
+    text = f"{where}: {estimator}, {source}, is {off}{_hindsight_clause([judged], estimator)}"
     text += _support_clause(cells, estimator) if seen else ""
     order = order_of([cell["estimators"][estimator] for cell in cells])
     text += _constant_clause(cells, estimator, order.positive)
@@ -100,8 +213,8 @@ def _constant_clause(
     cells: Sequence[ClassificationSummary], estimator: str, tells_apart: bool
 ) -> str:
     """A clause that compares the MAE with the constant baseline's on the same episodes."""
-    baseline = [mae for mae in (_constant_mae(cell, estimator) for cell in cells) if is_number(mae)]
-    if len(baseline) < len(cells):
+    baseline = _constant_maes(cells, estimator)
+    if not baseline:
         return "."
     gap = _gap(cells, estimator)
     nearer = gap is not None and gap.below
@@ -161,9 +274,21 @@ def _others(others: Sequence[Candidate], estimator: str) -> str:
     return f" {subject}: off by {span}."
 
 
+def _joined(texts: Iterable[str]) -> str:
+    """``4.6``, ``4.6 and 3.9``, ``4.6, 4.2 and 3.9``: in order, equal ones as well."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _mae(cell: ClassificationSummary, estimator: str) -> float | None:
     row = cell["estimators"].get(estimator)
     return None if row is None else row.get("mae")
+
+
+def _constant_maes(cells: Sequence[ClassificationSummary], estimator: str) -> list[float]:
+    """MAEs of the baseline, one per cell; none if a cell lacks it."""
+    maes = [mae for mae in (_constant_mae(cell, estimator) for cell in cells) if is_number(mae)]
+    return maes if len(maes) == len(cells) else []
 
 
 def _constant_mae(cell: ClassificationSummary, estimator: str) -> float | None:

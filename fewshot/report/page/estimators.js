@@ -127,7 +127,7 @@ function drawEstimators(body) {
   const best = nearestOf(cell);
   const main = cell.measures[0];
   const measured = `Measured: ${percent(known(main?.mean) ? 1 - main.mean : null)} % error. `;
-  const reserved = cell.estimators.filter((one) => one.fallbacks > 0);
+  const reserved = cell.estimators.filter((one) => one.fallbacks > 0 || one.reservations?.length);
   replace(
     body,
     make(

@@ -46,8 +46,51 @@ function squareDomain(values, slack = 0.03) {
   return wide > 0.6 * high ? [0, Math.min(1, high + slack * wide)] : [Math.max(0, low), high];
 }
 
-function scatterChart(episodes, color, width, label) {
-  const domain = squareDomain(episodes.flatMap((one) => [one.predicted, one.actual]));
+// Cells that differ in the ways alone: harder and easier tasks of the same head and shots.
+function cellsOfOtherWays(cell) {
+  const same = ["task", "dataset", "backbone", "feature", "head", "shots", "seed", "queries",
+                "unlabelled", ...Object.keys(task().keys)];
+  return payload.cells
+    .filter((one) => one.ways !== cell.ways && known(one.points))
+    .filter((one) => same.every((name) => one[name] === cell[name]))
+    .sort((a, b) => a.ways - b.ways);
+}
+
+// Clouds of other numbers of ways, in colours that go on from that of the cell.
+const otherClouds = (cell, name, color) =>
+  cellsOfOtherWays(cell)
+    .map((one) => ({ ways: one.ways, episodes: episodesOf(payload.points[one.points], name) }))
+    .filter((one) => one.episodes.length)
+    .map((one, i) => ({ ...one, color: colorOf(color + 1 + i) }));
+
+const circle = (color) =>
+  shape(
+    "svg",
+    { viewBox: "0 0 26 14", "aria-hidden": "true" },
+    shape("circle", { class: `f${color}`, cx: 13, cy: 7, r: 4 }),
+  );
+
+function waysLegend(cell, color, others) {
+  if (!others.length) return null;
+  const entries = [{ ways: cell.ways, color, own: true }, ...others];
+  return make(
+    "ul",
+    { class: "legend", "aria-label": "Ways" },
+    entries.map(({ ways, color: look, own }) =>
+      make(
+        "li",
+        { class: "entry" },
+        circle(look),
+        `${ways}-way`,
+        own && make("span", { class: "soft" }, "this cell: points can be selected"),
+      ),
+    ),
+  );
+}
+
+function scatterChart(episodes, color, width, label, others = []) {
+  const shown = [...others.flatMap((one) => one.episodes), ...episodes];
+  const domain = squareDomain(shown.flatMap((one) => [one.predicted, one.actual]));
   const chart = frame({
     width,
     height: width,
@@ -71,14 +114,15 @@ function scatterChart(episodes, color, width, label) {
   );
   const radius = episodes.length > 600 ? 2 : 3;
   const dot = `a${radius},${radius} 0 1,0 ${2 * radius},0a${radius},${radius} 0 1,0 ${-2 * radius},0`;
-  const points = episodes.map((one) => ({ x: X(one.predicted), y: Y(one.actual), one }));
+  const placed = (list) => list.map((one) => ({ x: X(one.predicted), y: Y(one.actual), one }));
   // All points are one path: thousands of elements would make the page slow.
-  svg.append(
+  const cloud = (list, look) =>
     shape("path", {
-      class: `cloud f${color}`,
-      d: points.map((p) => `M${(p.x - radius).toFixed(1)},${p.y.toFixed(1)}${dot}`).join(""),
-    }),
-  );
+      class: `cloud f${look}`,
+      d: list.map((p) => `M${(p.x - radius).toFixed(1)},${p.y.toFixed(1)}${dot}`).join(""),
+    });
+  const points = placed(episodes);
+  svg.append(...others.map((one) => cloud(placed(one.episodes), one.color)), cloud(points, color));
   return { svg, points };
 }
 
@@ -107,7 +151,9 @@ function scatterPanel(content, room, cell, points, set, name) {
   const panel = episodePanel();
   const label = `Predicted against actual error of ${plural(episodes.length, "episode")}, ${name}, ${place(cell)}.`;
   const width = Math.round(Math.max(260, Math.min(520, room > 830 ? 0.47 * room : room - 24)));
-  const { svg, points: marks } = scatterChart(episodes, colorOf(lookOf(cell, name)), width, label);
+  const color = colorOf(lookOf(cell, name));
+  const others = otherClouds(cell, name, color);
+  const { svg, points: marks } = scatterChart(episodes, color, width, label, others);
   const reader = readable(
     svg,
     marks,
@@ -133,6 +179,7 @@ function scatterPanel(content, room, cell, points, set, name) {
       make(
         "div",
         { class: "plot" },
+        waysLegend(cell, color, others),
         svg,
         saveButton(svg, `predicted against actual, ${name}, ${fullPlace(cell)}`),
       ),

@@ -54,6 +54,20 @@ def transferred(settings: Settings) -> General:
     return load_general(None if settings.calibrator is None else Path(settings.calibrator))
 
 
+def knows_images(estimator: ErrorEstimator, bank: FeatureBank) -> bool:
+    """Whether the calibrator of the package, if an estimator uses it, was fitted on these images.
+
+    By the hash of the features; or by the names of data set and backbone, with as many images at
+    least, since a newer version of the transform changes features, their hash, and little else.
+    """
+    names = bank.info.get("dataset"), bank.info.get("backbone")
+    return any(
+        entry.get("features") == bank.hash()
+        or ((entry["dataset"], entry.get("backbone")) == names and entry["images"] <= len(bank))
+        for entry in estimator.fitted_elsewhere_on()
+    )
+
+
 def space_of(bank: FeatureBank) -> dict[str, Any]:
     """Feature space of a bank, which has to match that of a fitted calibrator."""
     return {

@@ -30,6 +30,7 @@ from fewshot.tasks.calibration.choosing import (
     calibrate,
     check_calibration,
     fitted_calibrator,
+    knows_images,
 )
 from fewshot.tasks.classification.schema import (
     EPISODES,
@@ -102,6 +103,7 @@ def evaluate_cell(
     predicted = predicted_errors(bank, episodes, classifier, all_estimators, **settings.engine)
     calibrated = dict.fromkeys(all_estimators, "none")
     calibrated |= {key: estimator.calibration_label() for key, estimator in wrapped.items()}
+    knowing = {key for key, value in all_estimators.items() if knows_images(value, bank)}
     cell = cell_columns(NAME, bank, episodes, head, seed)
     sees = {key for key, value in all_estimators.items() if sees_unlabelled(value, episodes)}
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
@@ -121,7 +123,7 @@ def evaluate_cell(
         "actual_error": _mean(rows["actual_error"]),
         "base": _base_summary(base, base_errors),
         "estimators": _estimator_summaries(
-            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated, sees
+            rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated, sees, knowing
         ),
         "comparisons": _comparisons(predicted, rows["actual_error"].to_numpy()),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
@@ -206,6 +208,7 @@ def _estimator_summaries(
     estimators: Mapping[str, ErrorEstimator],
     calibrated: Mapping[str, str],
     sees: Collection[str],
+    knowing: Collection[str],
 ) -> dict[str, EstimatorSummary]:
     constant = predicted.get("constant")
     baseline = None if constant is None else constant.error
@@ -219,6 +222,7 @@ def _estimator_summaries(
             "calibration": calibrated[name],
             "sees_queries": estimators[name].sees_queries,
             "sees_unlabelled": name in sees,
+            "knows_images": name in knowing,
             "reason": why or why_simpler,
             "fallbacks": int(fell_back.sum()),
             "fallback_reason": why_simpler,

@@ -19,6 +19,7 @@ class EstimatorSummary(TypedDict, total=False):
     calibration: str
     sees_queries: bool
     sees_unlabelled: bool
+    knows_images: bool
     defined: int
     reason: str | None
     fallbacks: int

@@ -33,6 +33,7 @@ class Classification(EpisodicTask):
     name = NAME
     forecast = "fewshot.evaluation.predict:predict"
     title = "Classification"
+    references = ()
     tables = (EPISODES, PREDICTIONS)
     measures = MEASURES
     report = "fewshot.report.tasks.classification:ClassificationReport"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.episodes import EpisodeSet, UnlabelledSampling, sample_episodes
-from fewshot.episodes.balanced import images_needed
+from fewshot.episodes.class_pool import images_needed
 from fewshot.episodes.draws import check_memory
 from fewshot.episodes.unlabelled_sampling import MIXED, QUERIES
 from fewshot.estimators.base import ENOUGH_CLASSES, BaseClasses

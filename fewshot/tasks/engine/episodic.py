@@ -82,15 +82,17 @@ class EpisodicTask(Task):
         sampling = evaluation.sampling
         count = sampling.count if sampling.replay is None else len(sampling.replay)
         each = "all disjoint episodes" if isinstance(count, str) else counted(count, "episode")
-        cells = counted(len(heads) * len(numbers) * len(seeds), "cell")
+        ways = sampling.numbers_of_ways(evaluation.labels())
+        cells = counted(len(heads) * len(ways) * len(numbers) * len(seeds), "cell")
+        several_ways = f"{counted(len(ways), 'number')} of ways, " if len(ways) > 1 else ""
         return (
-            f"{cells} of {each}: {counted(len(heads), 'head')}, "
+            f"{cells} of {each}: {counted(len(heads), 'head')}, {several_ways}"
             f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}.\n"
             f"Features: {super().estimate(evaluation)}"
         )
 
     def run(self, evaluation: Evaluation) -> TaskOutput:
-        """Evaluate every head on the episodes of every number of shots and seed."""
+        """Evaluate every head on the episodes of every number of ways and shots, and seed."""
         from fewshot.tasks.engine.context import check_uses
         from fewshot.tasks.engine.least_shots import left_out, unequally_few
 
@@ -138,8 +140,10 @@ def evaluate_missing(
     store = evaluation.store
     earlier = store.find(keys)
     if store.policy == "never":
+        several = len({episodes.nominal_ways for episodes, _, _ in jobs}) > 1
         expect_complete(
-            f"{head} with {counted(episodes.nominal_shots, 'shot')}"
+            f"{head} with {f'{episodes.nominal_ways} ways, ' if several else ''}"
+            f"{counted(episodes.nominal_shots, 'shot')}"
             for key, (episodes, (head, _), _) in zip(keys, jobs, strict=True)
             if key not in earlier
         )

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewshot.episodes.balanced import images_needed
+from fewshot.episodes.class_pool import images_needed
 from fewshot.episodes.draws import uniform
 from fewshot.episodes.episode_set import EpisodeSet
 from fewshot.episodes.unlabelled_sampling import ORDER

@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 
 from fewshot.report.comparison.order import (
     no_order_notes,
+    order_by_ways_text,
     order_of,
     order_text,
     spearman_interval,
@@ -49,6 +50,32 @@ def test_sentences():
     assert text(0.9, 3).startswith("3 episodes are too few")
     assert text(None, 100).endswith("all predictions, or all errors, are the same.")
     assert order_of([{"spearman": None, "defined": 9}]).bounds is None
+
+
+def test_sentences_on_several_ways():
+    def order(rho, count=600):
+        return order_of([{"spearman": rho, "defined": count}])
+
+    both = order_by_ways_text({2: order(0.6), 5: order(0.5)}, order(0.7, 1200))
+    assert both == (
+        "It tells harder episodes from easier ones: Spearman's correlation is 0.60 (0.54 to 0.65) "
+        "at 2-way, 0.50 (0.43 to 0.56) at 5-way; over all of them 0.70 (0.67 to 0.73), in part "
+        "because the ways differ."
+    )
+    one = order_by_ways_text({2: order(0.6), 5: order(None)}, order(0.7, 1200))
+    assert one.startswith("It tells harder episodes from easier ones at 2-way, but not at 5-way: ")
+    assert "undefined (all predictions, or all errors, are the same) at 5-way" in one
+    none = order_by_ways_text({2: order(0.01), 5: order(-0.02)}, order(0.6, 1200))
+    assert none.startswith("It does not tell episodes of the same ways apart: Spearman's")
+    assert none.endswith("over all of them 0.60 (0.56 to 0.64), mainly because the ways differ.")
+    constant = order_by_ways_text({2: order(None), 5: order(None)}, order(0.6, 1200))
+    assert constant == (
+        "It does not tell episodes of the same ways apart: all predictions, or all errors, are the "
+        "same; Spearman's correlation over all of them is 0.60 (0.56 to 0.64), only because the "
+        "ways differ."
+    )
+    unknown = order_by_ways_text({2: order(0.6), 5: order(0.5)}, order_of([]))
+    assert unknown.endswith("0.50 (0.43 to 0.56) at 5-way.")
 
 
 def test_notes_of_the_terminal():

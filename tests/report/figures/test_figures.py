@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from fewshot.exceptions import FewshotError
 from fewshot.report import write
 from fewshot.report.charts.bins import bin_means, equal_bins
+from fewshot.report.charts.scatter import scatter_chart
 from fewshot.report.figures import (
     calibration_curve,
     coverage_vs_nominal,
@@ -23,6 +24,7 @@ from fewshot.report.figures import (
     predicted_vs_actual,
 )
 from fewshot.report.figures.classification import group_figures
+from fewshot.report.figures.style import COLORS, marker, nth
 from fewshot.statistics.populations import mean_interval
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -147,7 +149,26 @@ def test_ways_are_told_apart(make):
     )
     figure = predicted_vs_actual(rows)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["2-way 5-shot", "5-way 5-shot", "predicted = actual"]
+    assert labels == ["2-way", "5-way", "predicted = actual"]
+
+
+def test_numbers_of_shots_have_panels_where_ways_differ(make):
+    sets = [
+        make(heads=("ncm", "lda"), shots=(1, 5), episodes=10, ways=ways).predictions
+        for ways in (2, 5)
+    ]
+    rows = sets[0].__class__({name: [*sets[0][name], *sets[1][name]] for name in sets[0]})
+    estimators = list(dict.fromkeys(rows["estimator"]))
+    silent = (rows["shots"] == 1) & (rows["estimator"] != estimators[0])
+    rows.loc[silent, ["predicted_error", "lower", "upper"]] = float("nan")
+    chart = scatter_chart(rows)
+    titles = [panel.title for panel in chart.panels]
+    assert len(titles) == 2 * 2 + (len(estimators) - 1) * 2  # none without predictions
+    assert {f"{estimators[0]}, ncm, 1 shot", f"{estimators[1]}, lda, 5 shots"} <= set(titles)
+    for panel in chart.panels:
+        assert [series.label for series in panel.series] == ["2-way", "5-way"]
+        assert [series.place for series in panel.series] == [0, 1]
+        assert panel.episodes == 20
 
 
 def test_names_are_never_formulas(make):
@@ -307,3 +328,7 @@ def test_without_matplotlib_figures_name_their_extra_before_any_work(monkeypatch
         FewshotError, match=r"report\.figures: figures need matplotlib.*'\.\[figures\]'"
     ):
         write.check_figures("report.figures", ["svg"])
+
+
+def test_series_differ_in_colour_or_marker():
+    assert len({(nth(COLORS, i), marker(i)) for i in range(36)}) == 36

@@ -65,6 +65,25 @@ def test_episodes_are_told_by_keyboard_and_by_pointing(visit, folder, payloads, 
     assert "predicted by constant" in page.locator(".episode h4").inner_text()
 
 
+def test_tasks_of_other_ways_stand_beside_the_selected(visit, folder, payloads, few, drawn):
+    payload = payloads.make_payload(**few)
+    for cell in payload["cells"]:
+        if cell["shots"] == 1:
+            cell |= {"ways": 2, "shots": 5}
+    page = drawn(visit(payloads.write_page(folder / "ways.html", payload)))
+    section = page.locator("section:has(> #scatter)")
+    legend = section.get_by_role("list", name="Ways").locator("li").all_inner_texts()
+    assert [text.split()[0] for text in legend] == ["5-way", "2-way"]  # the selected cell first
+    clouds = section.locator("path.cloud").evaluate_all("all => all.map(one => one.classList[1])")
+    assert clouds == ["f1", "f0"]  # that of the selected cell is on top
+
+
+def test_tasks_of_one_number_of_ways_have_no_legend(visit, small, drawn):
+    page = drawn(visit(small))
+    assert page.locator("section:has(> #scatter) path.cloud").count() == 1
+    assert page.get_by_role("list", name="Ways").count() == 0
+
+
 def test_lines_are_toggled_and_read(visit, small, drawn):
     page = drawn(visit(small))
     section = page.locator("section:has(> #shots)")
