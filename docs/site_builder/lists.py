@@ -34,14 +34,14 @@ COLUMNS = {
         "parameters": "parameters",
         "resolution": "pixels",
         "licence": "licence",
-        "citation": "paper",
+        "references": "papers",
         "source": "weights",
     },
     "datasets": {
         "images": "images",
         "classes": "classes",
         "licence": "licence",
-        "citation": "paper",
+        "references": "papers",
         "note": "note",
     },
     "sweeps": {"duration": "duration"},
@@ -80,6 +80,8 @@ def _anchored(kind: str, name: str) -> str:
 def _cells(facts: Mapping[str, Any], columns: Iterable[str]) -> Iterable[str]:
     for key in columns:
         value = facts.get(key)
+        if isinstance(value, list):  # keys of the bibliography
+            value = ", ".join(map(str, value))
         text = f"{value:,}" if isinstance(value, int) and value >= 10000 else str(value or "")
         if text.startswith("https://"):
             yield f"`{re.sub('^https://(www.)?', '', text)} <{text}>`__"
