@@ -10,7 +10,8 @@ import pytest
 from fewshot.heads import heads
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOLDERS = [ROOT / name for name in ("docs", "examples")]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for f in FOLDERS for page in f.rglob("*.md"))])
 # The changelog names modules as they were called before.
 PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 

@@ -11,7 +11,7 @@ ROOT = Path(fewshot.__file__).parent
 # From the ground up; a package may import from those of earlier lines only.
 LAYERS = (
     ("exceptions", "units", "file_kinds"),
-    ("importing", "lazy", "paths", "hardware", "memory", "progress", "signals"),
+    ("importing", "lazy", "paths", "references", "hardware", "memory", "progress", "signals"),
     ("registry",),
     ("files", "statistics", "download_errors"),
     ("text_files",),

@@ -164,6 +164,7 @@ def test_page_figures_and_notebook(results, workplace):
     figure = results.plot("shots")
     figure.savefig("shots.png")
     assert Path("shots.png").stat().st_size > 1000
+    assert figure._repr_png_().startswith(b"\x89PNG")  # notebooks show it
     for kind in ("predicted", "mae", "error_vs_shots"):
         assert results.plot(kind).axes
     with pytest.raises(FewshotError, match=r"no figure 'shot'\. Did you mean 'shots'"):
@@ -172,6 +173,43 @@ def test_page_figures_and_notebook(results, workplace):
     text = re.sub(r"<[^>]*>", " ", html).split()
     assert {"head", "shots", "seed", "accuracy", "margin", "MAE"} <= set(text)
     assert "ways" in text and "backbone" not in text  # which all share
+
+
+def test_joined_results(data, workplace):
+    features, labels = data
+    settings = {"head": ["ncm", "lda"], "shots": 3, "ways": 4, "episodes": 25, "threads": 1}
+    settings["estimators"] = ["margin"]
+    wide = fewshot.evaluate(features, labels, backbone="wide", **settings)
+    narrow = fewshot.evaluate(features[:, :3], labels, backbone="narrow", **settings)
+    joined = fewshot.Results.join([wide, narrow])
+    assert joined.parts == (wide, narrow)
+    assert joined.table["backbone"].tolist() == ["wide", "wide", "narrow", "narrow"]
+    assert len(joined.episodes) == 100 and len(joined.predictions) == 100
+    assert "features · narrow (given)" in repr(joined) and "narrow" in joined._repr_html_()
+
+    pairs = joined.compare("wide", "narrow", of="backbone")
+    expected = wide.table["accuracy"] - narrow.table["accuracy"]
+    assert pairs["head"].tolist() == ["ncm", "lda"]
+    assert pairs["difference"].to_numpy() == pytest.approx(expected.to_numpy())
+    assert len(joined.compare("ncm", "lda")) == 2
+
+    assert joined.plot("backbones").axes
+    page = joined.report("joined.html").read_text()
+    assert "narrow" in page and "wide" in page
+    loaded = [fewshot.Results.load(part.save("runs")) for part in joined.parts]
+    again = fewshot.Results.join(loaded).compare("wide", "narrow", of="backbone")
+    pd.testing.assert_frame_equal(again, pairs)
+
+    with pytest.raises(FewshotError, match=r"joined, .* Save the parts"):
+        joined.save("runs")
+    with pytest.raises(FewshotError, match="got joined ones"):
+        _ = joined.bank
+    with pytest.raises(
+        FewshotError, match="ncm on wide features of features, 4-way 3-shot, seed 0"
+    ):
+        fewshot.Results.join([wide, narrow, wide])
+    with pytest.raises(FewshotError, match="at least one, got none"):
+        fewshot.Results.join([])
 
 
 def test_names_are_escaped(data):
@@ -317,6 +355,9 @@ def test_forecasts(photos, tiny_net, workplace):
     assert list(labels) == ["file", "label", "probability", "runner_up"]
     assert (labels["label"] == "class_0").mean() > 0.8
     assert "class_0" in repr(forecast) or "images" in repr(forecast)
+    assert len(forecast.plot("confusion").axes[0].texts) == 36
+    with pytest.raises(FewshotError, match="plot: expected one of 'curve', 'confusion'"):
+        forecast.plot("curves")
     bank = fewshot.extract("photos", "callable:tiny_net:network", size=16)
     on_features = fewshot.predict(bank, head="ncm")
     assert on_features.best.head == "ncm"

@@ -7,6 +7,7 @@ a file that is no page (``benchmarks/speed.py``) has a page with its text. Links
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -109,10 +110,32 @@ def page_of_file(path: str) -> str:
     if place.is_dir():
         names = sorted(entry.name for entry in place.iterdir() if not entry.name.startswith("."))
         body = "\n".join(f"- `{name}`" for name in names)
+    elif place.suffix == ".ipynb":
+        return f"---\norphan: true\n---\n\n{moved(path, notebook_text(place))}"
     else:
         language = LANGUAGES.get(place.suffix, "text")
         body = f"{fence}{language}\n{place.read_text(encoding='utf-8')}\n{fence}"
     return f"---\norphan: true\n---\n\n# {path}\n\n{body}\n"
+
+
+def notebook_text(path: Path) -> str:
+    """The cells of a notebook with what they printed and drew, as Markdown."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "image/png" in data:
+                picture = "".join(data["image/png"]).replace("\n", "")
+                parts.append(f"![what the cell drew](data:image/png;base64,{picture})")
+            else:
+                text = "".join(output.get("text") or data.get("text/plain", ""))
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def sources() -> dict[str, str | Path]:

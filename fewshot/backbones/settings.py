@@ -24,8 +24,11 @@ class BackboneSettings(TypedDict, total=False):
         What it is, as ``fewshot list backbones`` shows it.
     licence : str
         Licence of the weights.
+    references : list of str
+        Papers that the network and its weights come from, for ``fewshot cite``: keys of
+        `fewshot.references`, or BibTeX.
     citation : str
-        Paper that the weights come from.
+        The same as text, where there are no references.
     parameters : str
         How many weights it has.
     dim : int
@@ -39,6 +42,7 @@ class BackboneSettings(TypedDict, total=False):
     kind: str
     summary: str
     licence: str
+    references: list[str]
     citation: str
     parameters: str
     dim: int

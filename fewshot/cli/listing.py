@@ -107,9 +107,10 @@ def _text(value: Any) -> str:
 
 
 def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
-    """Return the rows; for backbones with the location of their weights on disk."""
+    """Return the rows with their papers; for backbones with their weights on disk."""
+    rows = {name: _with_papers(name, facts) for name, facts in rows.items()}
     if kind != "backbones":
-        return dict(rows)
+        return rows
     from fewshot.backbones.lookup import whereabouts
     from fewshot.paths import places_of_environment
 
@@ -122,6 +123,16 @@ def _whole(kind: str, rows: Mapping[str, Facts]) -> dict[str, Facts]:
             whole[name]["weights_found"] = str(weights.found) if weights.found else False
             whole[name]["weights_looked_for"] = [str(place) for place in weights.places]
     return whole
+
+
+def _with_papers(name: str, facts: Facts) -> Facts:
+    """Facts of a card with its papers as text beside their keys."""
+    if not facts.get("references"):
+        return facts
+    from fewshot.references import resolve
+
+    papers = [entry.text() for entry in resolve(facts["references"], name)]
+    return facts | {"citation": "; ".join(papers)}
 
 
 def _backbones() -> dict[str, Facts]:

@@ -34,6 +34,7 @@ SMALL = {
     "report": "fewshot.cli.report",
     "results": "fewshot.cli.results",
     "reproduce": "fewshot.cli.reproduce",
+    "cite": "fewshot.cli.cite",
 }
 # What to lower where memory runs out; for all others, that of a run.
 LOWER = {
@@ -72,6 +73,7 @@ Usage
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
   fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
+  fewshot cite RUN ...                   papers to cite for runs, and a paragraph on the protocol
   fewshot results query|export|compare|published|merge|migrate ...   rows, tables for papers,
                                          published figures, stores
   fewshot reproduce RUN                  compute a run again: are its rows the same?

@@ -97,6 +97,7 @@ class Auto(ErrorEstimator):
         classes.
     """
 
+    references = ("papke1996econometric",)
     tags = EstimatorTags(
         scale_invariant=True, at_one_shot=True, without_base=True, has_interval=True
     )

@@ -270,9 +270,12 @@ class ErrorEstimator(ABC):
     calibrates_itself : bool
         Whether its predictions are calibrated as they are. If not, runs may wrap it in a
         calibrator.
+    references : sequence of str, optional
+        Papers that it rests on, as those of `fewshot.heads.Head.references`.
     """
 
     tags: EstimatorTags = EstimatorTags()
+    references: Sequence[str] | None = None
     least_shots: int = 1
     sees_queries: bool = False
     unlabelled: str = "ignored"

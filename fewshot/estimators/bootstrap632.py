@@ -52,6 +52,7 @@ class Bootstrap632(ErrorEstimator):
     the weight, made for larger samples, shifts to the error on unseen shots as that grows.
     """
 
+    references = ("efron1997improvements",)
     tags = EstimatorTags(order_tolerance=0.06, at_one_shot=False, without_base=True)
 
     def __init__(self, resamples: int = 50, seed: int = 0) -> None:

@@ -37,6 +37,7 @@ class Constant(ErrorEstimator):
     residuals_ : Residuals
     """
 
+    references = ()
     tags = EstimatorTags(varies=False, at_one_shot=True, without_base=False, has_interval=True)
 
     least_shots = 0

@@ -32,6 +32,7 @@ class DaviesBouldin(ErrorEstimator):
     class, or coinciding class means. Clipped to [0, 1].
     """
 
+    references = ("davies1979cluster",)
     tags = EstimatorTags(at_one_shot=False, without_base=False)
 
     calibrates_itself = True

@@ -31,6 +31,7 @@ class EMDisagreement(ErrorEstimator):
         the prior where there are enough base classes.
     """
 
+    references = ("dempster1977maximum",)
     tags = EstimatorTags(at_one_shot=True, without_base=True)
     unlabelled = "needed"
 

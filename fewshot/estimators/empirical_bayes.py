@@ -49,6 +49,7 @@ class EmpiricalBayes(ErrorEstimator):
         Quadrature points of the Gaussian probability for three ways and more.
     """
 
+    references = ("chen2010shrinkage",)
     tags = EstimatorTags(at_one_shot=True, without_base=True)
 
     def __init__(self, nu: float = 8.0, points: int = 128) -> None:

@@ -72,6 +72,7 @@ class Gaussian(ErrorEstimator):
     scatter by NK - 1.)
     """
 
+    references = ("bendou2023statistical",)
     tags = EstimatorTags(scale_invariant=True, at_one_shot=True, without_base=True)
 
     def __init__(

@@ -45,6 +45,7 @@ class KFold(ErrorEstimator):
     stratified leave-one-out error, averaged over which shots are left out together.
     """
 
+    references = ("kohavi1995study",)
     tags = EstimatorTags(
         order_tolerance=0.06, scale_invariant=True, at_one_shot=False, without_base=True
     )

@@ -101,6 +101,8 @@ class AverageConfidence(_OfProbabilities):
     (:mod:`fewshot.estimators.probabilities`).
     """
 
+    references = ("hendrycks2017baseline", "guo2017calibration")
+
     def _of(self, outputs: HeadProbabilities, support: Support, mask: Tensor) -> Tensor:
         return 1 - average_confidence(outputs.unlabelled, mask)
 
@@ -118,6 +120,7 @@ class DifferenceOfConfidences(_OfProbabilities):
     every class fewer than the one that is judged on the unlabelled images.
     """
 
+    references = ("guillory2021predicting", "guo2017calibration")
     tags = EstimatorTags(scale_invariant=True, at_one_shot=False, without_base=True)
     needs_two_shots = True
 
@@ -144,6 +147,7 @@ class AverageThresholdedConfidence(_OfProbabilities):
     Undefined if a class has one shot; coarse with few shots.
     """
 
+    references = ("garg2022leveraging", "guo2017calibration")
     tags = EstimatorTags(scale_invariant=True, at_one_shot=False, without_base=True)
     needs_two_shots = True
 
@@ -183,6 +187,8 @@ class ConfidenceOptimalTransport(_OfProbabilities):
     equally frequent among the unlabelled images.
     """
 
+    references = ("lu2023characterizing", "guo2017calibration")
+
     def _of(self, outputs: HeadProbabilities, support: Support, mask: Tensor) -> Tensor:
         return transport_cost(outputs.unlabelled, mask)
 
@@ -193,6 +199,8 @@ class NuclearNorm(_OfProbabilities):
     Deng et al., "Confidence and Dispersity Speak: Characterizing Prediction Matrix for Unsupervised
     Accuracy Estimation", ICML 2023. Low where images are certain and the classes win equally often.
     """
+
+    references = ("deng2023confidence", "guo2017calibration")
 
     def _of(self, outputs: HeadProbabilities, support: Support, mask: Tensor) -> Tensor:
         return 1 - nuclear_norm(outputs.unlabelled, mask)
@@ -213,6 +221,8 @@ class MaNo(_OfProbabilities):
     threshold : float >= 0
         Mean cross-entropy above which logits are normalised by softmax, and by a polynomial below.
     """
+
+    references = ("xie2024mano", "guo2017calibration")
 
     def __init__(self, order: float = 4.0, threshold: float = 5.0) -> None:
         self.order = order
@@ -248,6 +258,7 @@ class GeneralizationDisagreement(LabelFree):
     fitted on all of them err.
     """
 
+    references = ("jiang2022assessing",)
     tags = EstimatorTags(
         order_tolerance=0.1, scale_invariant=True, at_one_shot=False, without_base=True
     )

@@ -28,6 +28,7 @@ class LeaveOneOut(ErrorEstimator):
     K - 1 of them; and coarse: N K shots allow N K + 1 different values.
     """
 
+    references = ("stone1974cross",)
     tags = EstimatorTags(scale_invariant=True, at_one_shot=False, without_base=True)
 
     def __init__(self, fold: str = "shot") -> None:

@@ -45,6 +45,7 @@ class Margin(ErrorEstimator):
         (:func:`~fewshot.estimators.winning.winning_probability`).
     """
 
+    references = ()
     tags = EstimatorTags(scale_invariant=True, at_one_shot=True, without_base=True)
 
     name = "margin"

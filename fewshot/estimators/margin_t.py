@@ -33,6 +33,7 @@ class MarginT(Margin):
     freedom_ : float
     """
 
+    references = ()
     name = "margin_t"
 
     def __init__(self, freedom: float | Literal["auto"] = "auto", points: int = 128) -> None:

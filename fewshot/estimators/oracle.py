@@ -61,6 +61,8 @@ class OracleSigma(OracleEstimator):
         Iterations of the scaling, as in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
 
+    references = ("bendou2023statistical",)
+
     def __init__(
         self, distances: str = "closed_form", samples: int = 512, iterations: int = 50
     ) -> None:
@@ -97,6 +99,8 @@ class Oracle(OracleEstimator):
     samples : int >= 1
         Samples per class, as in :class:`~fewshot.estimators.gaussian.Gaussian`.
     """
+
+    references = ("bendou2023statistical",)
 
     def __init__(self, classifier: str = "support", samples: int = 512) -> None:
         self.classifier = classifier

@@ -20,7 +20,7 @@ from fewshot.estimators.unlabelled import Unlabelled
 from fewshot.evaluation.build import warn_left_out
 from fewshot.evaluation.networks import Network
 from fewshot.evaluation.predict_inputs import QUERY, UnlabelledRows
-from fewshot.exceptions import FewshotError
+from fewshot.exceptions import FewshotError, expect_choice
 from fewshot.features.bank import FeatureBank
 from fewshot.files import file_to_write
 from fewshot.heads.base import Head
@@ -52,10 +52,12 @@ from fewshot.tasks.classification.labelling.labels import labels_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 SHOWN_DOUBTS = 20  # in JSON
 LABEL_COLUMNS = ("file", "label", "probability", "runner_up")
+PLOTS = ("curve", "confusion")
 WORTH_A_LOOK = 0.5  # chance below which the label in the greatest doubt is named
 
 
@@ -411,6 +413,38 @@ class Forecasts:
             created=datetime.now().strftime("%Y-%m-%d %H:%M"),
         )
         write_page(text, target, "path")
+
+    def plot(self, kind: str = "curve") -> Figure:
+        """A figure of matplotlib of the combination to take; notebooks show it.
+
+        Parameters
+        ----------
+        kind : {"curve", "confusion"}
+            Predicted error by further images per class, with its interval and the target if there
+            is one; or which classes are taken for which.
+
+        Raises
+        ------
+        FewshotError
+            matplotlib is not installed, no such kind, or the confusions are not known.
+        """
+        from fewshot.report.charts.forecast import confusion_chart, curve_chart
+        from fewshot.report.write import check_figures
+
+        expect_choice("plot", kind, PLOTS)
+        check_figures("plot", ["svg"])
+        from fewshot.report.figures.lines import drawn
+        from fewshot.report.figures.matrix import shaded
+
+        curve = kind == PLOTS[0]
+        figure = (
+            drawn(curve_chart(self.best, self.level, self.aim))
+            if curve
+            else shaded(confusion_chart(self.best))
+        )
+        if figure is None:
+            raise FewshotError("plot", f"confusions of {self.best.head} are not known")
+        return figure
 
     def as_json(self, labels: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """All of it in types of JSON; null where nothing is known.

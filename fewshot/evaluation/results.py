@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,15 +23,17 @@ from fewshot.results.cells import CellStore, load_run
 from fewshot.results.folders import find_runs
 from fewshot.results.joining import Store
 from fewshot.results.querying import cells_table
+from fewshot.results.reading import identity
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION
 from fewshot.tasks import table_columns, task_named
-from fewshot.tasks.base import RunData, TaskOutput
+from fewshot.tasks.base import RunData, TaskOutput, dataset_label, head_label
 from fewshot.units import decimal, percent, plus_minus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fewshot.report.citing.citation import Citation
     from fewshot.results.schema import CellSummary, RunSummary
     from fewshot.tasks.classification.schema import ClassificationSummary
 
@@ -49,6 +51,8 @@ class Results:
         failed; with the summaries of the cells, as in ``summary.json``.
     single : bool
         Whether one cell was asked for, by a head, a number of shots and a seed.
+    parts : tuple of Results
+        What was joined by `Results.join`; else empty.
     """
 
     cells: list[Result]
@@ -56,6 +60,53 @@ class Results:
     single: bool = False
     output: TaskOutput | None = field(default=None, repr=False)
     folder: Path | None = field(default=None, repr=False)
+    parts: tuple[Results, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def join(cls, results: Iterable[Results]) -> Results:
+        """Results of several evaluations as one, to compare backbones or data sets.
+
+        Parameters
+        ----------
+        results : iterable of Results
+            At least one, none of which has a cell of another. `compare` finds the episodes that
+            they share.
+
+        Raises
+        ------
+        FewshotError
+            None, or the same cell twice.
+
+        Examples
+        --------
+        >>> import numpy as np, fewshot
+        >>> rng = np.random.default_rng(0)
+        >>> labels = np.repeat(np.arange(6), 20)
+        >>> features = rng.normal(size=(6, 32))[labels] + rng.normal(size=(120, 32))
+        >>> of = {"wide": features, "narrow": features[:, :4]}
+        >>> results = fewshot.Results.join(
+        ...     fewshot.evaluate(x, labels, backbone=name, episodes=50) for name, x in of.items()
+        ... )
+        >>> pairs = results.compare("wide", "narrow", of="backbone")
+        >>> bool(pairs["lower"].item() > 0)
+        True
+        """
+        parts = tuple(results)
+        expect(bool(parts), "results", "expected at least one, got none")
+        cells = [cell for part in parts for cell in part.cells]
+        known: set[tuple[Any, ...]] = set()
+        for cell in cells:
+            key = identity(cell.summary)
+            expect(key not in known, "results", f"two of them have {_cell_text(cell.summary)}",
+                   "Features have names: fewshot.evaluate(..., backbone=NAME).")  # fmt: skip
+            known.add(key)
+        run = {
+            **parts[-1].run,
+            "cells": [cell.summary for cell in cells],
+            "left_out": [entry for part in parts for entry in part.run.get("left_out", [])],
+            "failed": [entry for part in parts for entry in part.run.get("failed", [])],
+        }
+        return cls(cells, cast("RunSummary", run), parts=parts)
 
     # -- Data frames.
 
@@ -174,8 +225,8 @@ class Results:
         """
         from fewshot.results.comparing import compare
 
-        with self._on_disk() as folder:
-            found = compare(Store([folder]), of, [first, second, *others], None, measure)
+        with self._on_disk() as folders:
+            found = compare(Store(folders), of, [first, second, *others], None, measure)
         reasons = [left["reason"] for left in found["left_out"]] or ["no cells differ in it alone"]
         expect(bool(found["pairs"]), "compare",
                f"expected {of}s on the same episodes, but {reasons[0]}")  # fmt: skip
@@ -192,17 +243,19 @@ class Results:
         return table[[*named, *(name for name in table if name not in named)]]
 
     @contextmanager
-    def _on_disk(self) -> Iterator[Path]:
-        """The run folder of loaded results; of others a temporary one, without a page."""
-        if self.folder is not None:
-            yield self.folder
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            write_rows(Path(folder), self.run, self.cells, self.output)
-            yield Path(folder)
+    def _on_disk(self) -> Iterator[list[Path]]:
+        """Run folders of loaded results; of others temporary ones, without a page."""
+        with tempfile.TemporaryDirectory() as place:
+            folders = []
+            for number, part in enumerate(self.parts or (self,)):
+                folders.append(part.folder or Path(place, f"{part._name()}_{number}"))
+                if part.folder is None:
+                    folders[-1].mkdir()
+                    write_rows(folders[-1], part.run, part.cells, part.output)
+            yield folders
 
     def plot(self, kind: str = "shots") -> Figure:
-        """A figure of matplotlib, as the report draws it for papers.
+        """A figure of matplotlib, as the report draws it for papers; notebooks show it.
 
         Parameters
         ----------
@@ -238,12 +291,35 @@ class Results:
         from fewshot.report import render_report
 
         target = Path(path).expanduser()
-        folders = [] if self.folder is None else [self.folder]
-        page = render_report(self.run, self.tables, folders)
+        if self.parts:
+            from fewshot.report import read_report
+
+            with self._on_disk() as folders:
+                page = render_report(*read_report(folders))
+        else:
+            folders = [] if self.folder is None else [self.folder]
+            page = render_report(self.run, self.tables, folders)
         with writing("report", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(page, encoding="utf-8", newline="\n")
         return target
+
+    def cite(self) -> Citation:
+        """Papers to cite for these results, and a paragraph on their protocol.
+
+        Printed, it is text; ``.bibtex``, ``.latex``, ``.markdown`` and ``.json`` are the same in
+        other forms.
+
+        Raises
+        ------
+        FewshotError
+            A part of another package names a paper that there is not.
+        """
+        from fewshot.report.citing.citation import Citation
+        from fewshot.report.citing.parts import CitedRun, config_of
+
+        config = {} if self.folder is None else config_of(self.folder)
+        return Citation.of_runs([CitedRun([c.summary for c in self.cells], self.run, config)])
 
     # -- Files.
 
@@ -265,7 +341,14 @@ class Results:
         -------
         Path
             The run folder.
+
+        Raises
+        ------
+        FewshotError
+            The folder cannot be written, or the results were joined.
         """
+        expect(not self.parts, "save", "these results were joined, and a run folder has one run",
+               "Save the parts: for part in results.parts: part.save(...).")  # fmt: skip
         place = Path(runs).expanduser()
         target = place / (plain_name(name) if name else self._name())
         folder = write_folder(target, self.run, self.cells, self.output, loaded_from=self.folder)
@@ -308,10 +391,19 @@ class Results:
             These results were loaded: a run folder has no features. Or their task has none.
         """
         if self.output is None:
-            raise FewshotError("bank", "expected results of this session, got loaded ones")
+            kind = "joined" if self.parts else "loaded"
+            raise FewshotError("bank", f"expected results of this session, got {kind} ones")
         if isinstance(self.output.bank, RunData):
             raise FewshotError("bank", "the task of these results takes no features of images")
         return self.output.bank
+
+
+def _cell_text(cell: CellSummary) -> str:
+    """Which cell it is: ``lda on efficientnet_lite0 features of digits, 5-way 1-shot, seed 0``."""
+    return (
+        f"{head_label(cell)} on {cell['backbone']} features of {dataset_label(cell)}, "
+        f"{cell['ways']}-way {cell['shots']}-shot, seed {cell['seed']}"
+    )
 
 
 def _estimators(cell: CellSummary) -> Mapping[str, Mapping[str, Any]]:

@@ -67,6 +67,7 @@ class AlphaTIM(Head):
         "paper" takes the authors' 1000 steps of 1e-4.
     """
 
+    references = ("veilleux2021realistic", "kingma2015adam")
     tags = HeadTags(tolerance=0.0001, check_with={"steps": 20})
 
     def __init__(

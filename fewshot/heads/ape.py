@@ -56,6 +56,7 @@ class APE(Head):
     text_ : Tensor of shape (E, N, D)
     """
 
+    references = ("zhu2023not",)
     tags = HeadTags(scale_invariant=True)
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -364,6 +365,16 @@ class Head(ABC):
         A head declares others by a class attribute ``tags = HeadTags(tolerance=1e-5)``.
         """
         return HeadTags()
+
+    @property
+    def references(self) -> Sequence[str] | None:
+        """Papers that it rests on, for ``fewshot cite``: keys of `fewshot.references`, or BibTeX.
+
+        A head gives them by a class attribute ``references = ("snell2017prototypical",)``, or as
+        entries of BibTeX where the papers are not among those of this package; empty where there is
+        none to cite. None, the default, says nothing.
+        """
+        return None
 
     @abstractmethod
     def fit(self, support: Support) -> Self:

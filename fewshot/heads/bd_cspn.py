@@ -81,6 +81,8 @@ class BDCSPN(Head):
     support_ : Support
     """
 
+    references = ("liu2020prototype",)
+
     def __init__(
         self,
         scale: float = 1.0,

@@ -83,6 +83,12 @@ class BPA(Head):
         inner = self._inner().tags
         return HeadTags(max(inner.tolerance, 1e-6), inner.any_order_of_shots)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Those of the transform, and of the inner head."""
+        inner = self._inner().references or ()
+        return tuple(dict.fromkeys(["shalam2024balanced", "cuturi2013sinkhorn", *inner]))
+
     def fit(self, support: Support) -> Self:
         """Keep the shots: what they become depends on the queries."""
         self._inner()

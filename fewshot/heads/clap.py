@@ -60,6 +60,7 @@ class ZSLP(LinearHead):
         Zero.
     """
 
+    references = ("silva2024closer",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     name = "zs_lp"
@@ -137,6 +138,7 @@ class CLAP(ZSLP):
         a_c, in [0, 1].
     """
 
+    references = ("silva2024closer",)
     name = "clap"
 
     def _penalty(self, shots: Shots) -> Tensor:

@@ -65,6 +65,7 @@ class CLIPAdapter(Head):
         Text vectors times s.
     """
 
+    references = ("gao2024clip",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     def __init__(

@@ -117,6 +117,11 @@ class CrossModal(Head):
         check_with = {"steps": 20} if self.head == PROBE else {}
         return replace(self._unfitted().tags, shift_invariant=False, check_with=check_with)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """That of the method, and those of the head."""
+        return tuple(dict.fromkeys(["lin2023multimodality", *(self._unfitted().references or ())]))
+
     @torch.no_grad()
     def fit(self, support: Support) -> Self:
         """Fit the head on shots and text."""
@@ -228,6 +233,7 @@ def copies_by_spread(support: Support) -> Tensor:
 class TextProbe(LinearHead):
     """The paper's linear probe on shots and text; its parameters are those of `CrossModal`."""
 
+    references = ("lin2023multimodality", "loshchilov2019decoupled")
     tags = HeadTags(scale_invariant=True)
 
     def __init__(

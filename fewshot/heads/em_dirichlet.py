@@ -56,6 +56,7 @@ class EMDirichlet(Head):
         "paper" sets ``temperature=30`` and takes up to 1000 mm_steps, as the authors do.
     """
 
+    references = ("martin2024transductive", "erdogan1999monotonic")
     tags = HeadTags(check_with={"steps": 10, "mm_steps": 10})
 
     def __init__(

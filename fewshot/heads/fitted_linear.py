@@ -21,6 +21,8 @@ class FittedLinear(LinearHead):
     biases_ : Tensor of shape (E, N)
     """
 
+    references = ()
+
     def __init__(self, weights: Tensor, biases: Tensor) -> None:
         self.weights_, self.biases_ = weights, biases
 

@@ -87,6 +87,12 @@ class GDA(LinearHead):
     alpha_ : Tensor of shape (E,)
     """
 
+    references = (
+        "wang2024hard",
+        "kubokawa2008estimation",
+        "breiman1984classification",
+        "agresti1998approximate",
+    )
     tags = HeadTags(any_order_of_shots=False)
 
     def __init__(

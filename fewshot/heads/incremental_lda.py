@@ -78,6 +78,7 @@ class IncrementalLDA(LinearHead):
     biases_ : Tensor of shape (E, N)
     """
 
+    references = ("panos2023first", "hayes2020lifelong", "chen2010shrinkage")
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(self, shrinkage: Shrinkage = "auto", preset: Preset = "none") -> None:

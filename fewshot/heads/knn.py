@@ -45,6 +45,8 @@ class KNN(Head):
     mask_ : Tensor of shape (E, N, K)
     """
 
+    references = ("cover1967nearest", "dudani1976distance")
+
     def __init__(
         self,
         k: int = 1,

@@ -53,6 +53,7 @@ class LabelPropagation(Head):
         as they are.
     """
 
+    references = ("zhou2003learning", "zelnik2004self", "wang2013semi", "delalleau2005efficient")
     tags = HeadTags(tolerance=1e-6)
 
     def __init__(

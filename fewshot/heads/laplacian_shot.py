@@ -77,6 +77,8 @@ class LaplacianShot(Head):
     support_ : Support
     """
 
+    references = ("ziko2020laplacian",)
+
     def __init__(
         self,
         knn: int = 3,

@@ -57,6 +57,7 @@ class LDA(LinearHead):
     biases_ : Tensor of shape (E, N)
     """
 
+    references = ("fisher1936use", "ledoit2004honey", "ledoit2004well")
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     means_at_one_shot = True

@@ -68,6 +68,7 @@ class LogisticRegression(LinearHead):
     C_ : Tensor of shape (E,)
     """
 
+    references = ("radford2021learning",)
     tags = HeadTags(tolerance=1e-05, shift_invariant=True)
 
     def __init__(

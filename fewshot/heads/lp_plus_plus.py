@@ -59,6 +59,7 @@ class LPPlusPlus(LinearHead):
     alpha_ : Tensor of shape (E, N)
     """
 
+    references = ("huang2024lp",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     def __init__(self, steps: int = 300, initial_alpha: float = 2.5) -> None:

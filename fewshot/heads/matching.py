@@ -37,6 +37,7 @@ class Matching(Head):
     mask_ : Tensor of shape (E, N, K)
     """
 
+    references = ("vinyals2016matching",)
     tags = HeadTags(scale_invariant=True)
 
     def __init__(

@@ -64,6 +64,7 @@ class NCM(LinearHead, Verifier):
         Origin of the cosine.
     """
 
+    references = ("mensink2013distance", "snell2017prototypical")
     means_alone = True
 
     def __init__(

@@ -63,6 +63,7 @@ class Otter(Head):
         log m, plus log N; zero without shots.
     """
 
+    references = ("shin2024otter", "saerens2002adjusting")
     tags = HeadTags(scale_invariant=True)
 
     def __init__(

@@ -62,6 +62,7 @@ class PADDLE(Head):
         "paper" is the authors' program, whose distances are as they are: dimensions None.
     """
 
+    references = ("martin2022towards",)
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(

@@ -65,6 +65,7 @@ class ProKeR(Head):
     beta_, lmbda_ : Tensor of shape (E,)
     """
 
+    references = ("bendou2025proker",)
     tags = HeadTags(scale_invariant=True, check_with={"beta": 2.0})
 
     def __init__(

@@ -73,6 +73,7 @@ class ProtoLP(Head):
         smoothness 0.05, mixture 0.7, 50 steps and no power.
     """
 
+    references = ("zhu2023transductive", "liu2010large", "cuturi2013sinkhorn")
     tags = HeadTags(tolerance=1e-6, check_with={"steps": 10})
 
     def __init__(

@@ -69,6 +69,8 @@ class PTMAP(Head):
     support_ : Support
     """
 
+    references = ("hu2021leveraging", "cuturi2013sinkhorn")
+
     def __init__(
         self,
         power: float = 0.5,

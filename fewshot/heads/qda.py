@@ -51,6 +51,7 @@ class QDA(Head):
     gaussians_ : Gaussians
     """
 
+    references = ("friedman1989regularized",)
     tags = HeadTags(shift_invariant=True, scale_invariant=True)
 
     def __init__(

@@ -44,6 +44,7 @@ class Ridge(LinearHead):
     alpha_ : Tensor of shape (E,)
     """
 
+    references = ("hoerl1970ridge", "bertinetto2019meta")
     tags = HeadTags(shift_invariant=True)
 
     def __init__(

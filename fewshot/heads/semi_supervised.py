@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -49,6 +50,11 @@ class SemiSupervised(Head):
     def tags(self) -> HeadTags:
         """Those of the head, but that the unlabelled images neither move nor grow with others."""
         return HeadTags(self.head.tags.tolerance, self.head.tags.any_order_of_shots)
+
+    @property
+    def references(self) -> Sequence[str] | None:
+        """Those of the head."""
+        return self.head.references
 
     def fit(self, support: Support) -> Self:
         """Fit the head on the shots.

@@ -22,6 +22,7 @@ class SimpleShot(TransformedNCM):
         chosen from data.
     """
 
+    references = ("wang2019simpleshot",)
     tags = HeadTags(scale_invariant=True)
 
     _setting = "head.simpleshot"

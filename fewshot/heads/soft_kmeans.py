@@ -53,6 +53,7 @@ class SoftKMeans(Head):
     support_ : Support
     """
 
+    references = ("ren2018meta",)
     tags = HeadTags(shift_invariant=True)
 
     def __init__(

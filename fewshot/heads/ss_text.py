@@ -64,6 +64,7 @@ class SSText(LinearHead):
         Zero.
     """
 
+    references = ("silva2025few", "silva2025full")
     tags = HeadTags(scale_invariant=True)
 
     def __init__(

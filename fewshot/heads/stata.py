@@ -59,6 +59,7 @@ class StatA(AnchoredHead):
         "paper": ``alpha=1`` and ``temper=50``.
     """
 
+    references = ("zanella2025realistic",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
     name = "stata"

@@ -42,6 +42,8 @@ class SVM(LinearHead):
     biases_ : Tensor of shape (E, N)
     """
 
+    references = ("cortes1995support",)
+
     def __init__(self, C: float = 1.0) -> None:
         self.C = C
 

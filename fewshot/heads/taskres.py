@@ -61,6 +61,7 @@ class TaskRes(LinearHead):
         Zero.
     """
 
+    references = ("yu2023task",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 20})
 
     def __init__(

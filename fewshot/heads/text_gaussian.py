@@ -93,6 +93,8 @@ class TextGaussian(LinearHead, Verifier):
         alpha (its mean over dimensions for "posterior", the chosen one for "grid").
     """
 
+    references = ("bendou2023inferring", "tipping1999probabilistic")
+
     def __init__(
         self,
         mode: Literal["mean_std", "mean", "std"] = "mean_std",

@@ -82,6 +82,7 @@ class TIM(Head):
         50 steps of 1e-4, temperature 10 and support weight 1.
     """
 
+    references = ("boudiaf2020transductive", "kingma2015adam")
     tags = HeadTags(check_with={"steps": 20})
 
     def __init__(

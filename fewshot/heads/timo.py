@@ -22,7 +22,7 @@ ALPHAS = tuple(10.0**power for power in range(4, -5, -1))
 class TIMO(LinearHead):
     r"""Discriminant analysis of shots and class texts together, beside zero-shot logits.
 
-    Li et al., "Text and Image Are Mutual Beneficial: Enhancing Training-Free Few-Shot
+    Li et al., "Text and Image Are Mutually Beneficial: Enhancing Training-Free Few-Shot
     Classification with CLIP", AAAI 2025, for one text vector t_c per class: with m_c the direction
     of the mean of the shots of class c, the text joins the shots as ``(m_c . t_c) t_c``
     (text-guided image), and
@@ -50,6 +50,7 @@ class TIMO(LinearHead):
     alpha_ : Tensor of shape (E,)
     """
 
+    references = ("li2025text", "wang2024hard")
     tags = HeadTags(any_order_of_shots=False)
 
     def __init__(self, alpha: float | Literal["search"] = "search") -> None:

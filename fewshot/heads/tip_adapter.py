@@ -49,6 +49,7 @@ class TipAdapter(Head):
     alpha_, beta_ : Tensor of shape (E,)
     """
 
+    references: tuple[str, ...] = ("zhang2022tip",)
     tags = HeadTags(scale_invariant=True)
 
     name = "tip_adapter"

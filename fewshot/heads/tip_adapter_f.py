@@ -46,6 +46,7 @@ class TipAdapterF(TipAdapter):
         Of AdamW; 0.001 as in the paper.
     """
 
+    references = ("zhang2022tip", "loshchilov2019decoupled")
     name = "tip_adapter_f"
 
     def __init__(

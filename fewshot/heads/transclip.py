@@ -62,6 +62,7 @@ class TransCLIP(AnchoredHead):
         "paper": ``anchor=0`` and ``text_weight=None``.
     """
 
+    references = ("zanella2024boosting",)
     tags = HeadTags(scale_invariant=True, check_with={"steps": 3})
 
     name = "transclip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from torch import Tensor
@@ -79,6 +80,15 @@ class TransformedNCM(Head, Verifier):
     def uses(self) -> frozenset[str]:
         """Base classes if their mean is subtracted."""
         return frozenset({"base"} if self.center == "base" else ())
+
+    @property
+    def references(self) -> Sequence[str] | None:
+        """Those of nearest class mean, and of the transforms that are in use."""
+        return (
+            *NCM.references,
+            *(("hu2021leveraging",) if self.power is not None else ()),
+            *(("wang2019simpleshot",) if self.l2 else ()),
+        )
 
     def fit(self, support: Support) -> Self:
         """Average the transformed shots of every class."""

@@ -34,6 +34,7 @@ class ZeroShot(LinearHead, Verifier):
     biases_ : Tensor of shape (E, N), zero
     """
 
+    references = ("radford2021learning",)
     tags = HeadTags(scale_invariant=True)
 
     @property

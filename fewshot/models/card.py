@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fewshot.models.header import LINEAR, BackboneNote, ErrorNote, Header
+from fewshot.references import Reference, resolve
 from fewshot.report.aligned import markdown
 from fewshot.report.wording import plain
 from fewshot.tasks.classification.labelling.probabilities import Probabilities
@@ -155,10 +156,16 @@ def _network(note: BackboneNote | None) -> str:
             for key, title in (("licence", "Licence of the weights"), ("citation", "Paper"))
             if note.settings.get(key)
         ),
+        *(f"- Paper: {_escaped(entry.text())}" for entry in _papers(note)),
     ]
     if not note.settings.get("licence"):
         lines.append("- Licence of the weights: not known here; look where they come from")
     return "\n".join(lines)
+
+
+def _papers(note: BackboneNote) -> list[Reference]:
+    """Papers of a network, as far as it names them."""
+    return resolve(note.settings.get("references") or (), f"backbone {note.name}")
 
 
 def _weights(note: BackboneNote) -> Iterator[str]:

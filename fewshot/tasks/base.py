@@ -250,6 +250,8 @@ class Task:
     report : str
         ``package.module:Class`` of its tables, sentences and figures, a
         `fewshot.report.tasks.base.TaskReport`. Only the report resolves it.
+    references : sequence of str, optional
+        Papers that its protocol is from, as those of `fewshot.heads.Head.references`.
     """
 
     name: ClassVar[str]
@@ -276,6 +278,7 @@ class Task:
         "sampler": "balanced",
     }
     report: ClassVar[str] = "fewshot.report.tasks.base:TaskReport"
+    references: ClassVar[Sequence[str] | None] = None
 
     def run(self, evaluation: Evaluation[Any, Any, Any, Any]) -> TaskOutput:
         """Evaluate all cells, or take them from earlier runs."""

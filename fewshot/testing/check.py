@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewshot.references import resolve
+
 
 @dataclass(frozen=True)
 class Check:
@@ -70,6 +72,11 @@ def run(subject: Any, checks: Pairs) -> None:
     """Make all checks; the first failure is raised."""
     for _, check in checks:
         check(subject)
+
+
+def papers_are_known(subject: Any) -> None:
+    """What it names as ``references`` are keys of `fewshot.references`, or BibTeX."""
+    resolve(subject.references or (), label_of(subject))
 
 
 def require_object_of(subject: object, kind: type) -> None:

@@ -28,6 +28,7 @@ from fewshot.testing.check import (
     Check,
     Pairs,
     pairs,
+    papers_are_known,
     require,
     require_close,
     require_object_of,
@@ -193,6 +194,7 @@ def scale_of_features(estimator: ErrorEstimator) -> None:
 
 ALONE = (
     is_an_estimator,
+    papers_are_known,
     says_what_it_does_with_unlabelled_images,
     no_room_for_queries,
     parameters_are_kept,

@@ -13,6 +13,7 @@ from fewshot.testing.check import (
     Pairs,
     global_seed,
     pairs,
+    papers_are_known,
     require,
     require_close,
     require_object_of,
@@ -66,7 +67,8 @@ def check_head(head: Head) -> None:
 
 def head_checks() -> Pairs:
     """Names and checks; a check is called with a head."""
-    checks = [Check("is_a_head", is_a_head), Check("parameters_are_kept", parameters_are_kept)]
+    alone = (is_a_head, papers_are_known, parameters_are_kept)
+    checks = [Check(function.__name__, function) for function in alone]
     for function in ON_CASES:
         checks += [Check(f"{function.__name__} ({case})", function, (case,)) for case in CASES]
     for power, dtype in SCALES:

@@ -73,7 +73,7 @@ def test_parameters_and_dimension(name):
 @pytest.mark.parametrize("name", CARDS)
 def test_resolution_licence_and_source(name, folders):
     card = CARDS[name]
-    for key in ("summary", "licence", "citation"):
+    for key in ("summary", "licence", "references"):
         assert card[key]
     backbone = load_backbone(name, folders)
     assert backbone.transform.size == card["resolution"]

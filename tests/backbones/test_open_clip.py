@@ -98,7 +98,7 @@ def test_cards_say_what_open_clip_says(name, folders):
     assert f"up to {config['text_cfg']['context_length']} tokens" in card["summary"]
     weights = open_clip.get_pretrained_cfg(card["model"], card["pretrained"])
     assert card["source"] == "https://huggingface.co/" + weights["hf_hub"].rstrip("/")
-    assert {"licence", "citation", "parameters"} <= card.keys()
+    assert {"licence", "references", "parameters"} <= card.keys()
     backbone = load_backbone(name, folders)
     assert backbone.has_text
     assert not backbone.force_quick_gelu  # the card names the architecture that was trained

@@ -47,7 +47,7 @@ def test_the_whole_card(capsys, monkeypatch, workplace):
     facts = dict(line.split(maxsplit=1) for line in text.splitlines()[1:])
     assert text.splitlines()[0] == "mae_vitb16"
     assert facts["licence"] == "CC-BY-NC-4.0"
-    assert facts["citation"].startswith("He et al.")
+    assert facts["citation"].startswith("He, Chen, Xie, Li, Dollár and Girshick, Masked Autoenc")
     assert (facts["resolution"], facts["feature"]) == ("224", "mean")
     assert facts["source"] == "https://huggingface.co/timm/vit_base_patch16_224.mae"
     path = workplace / "vit_base_patch16_224.mae.safetensors"
@@ -61,7 +61,7 @@ def test_cards_of_data_sets(capsys):
     line = printed(capsys, "datasets", "digits")
     assert line.startswith("digits  1797 images  10 classes  scikit-learn's")
     text = printed(capsys, "datasets", "digits", "--long")
-    for words in ("CC BY 4.0", "E. Alpaydin", "sklearn.datasets.load_digits"):
+    for words in ("CC BY 4.0", "Alpaydin and Kaynak, Optical", "sklearn.datasets.load_digits"):
         assert words in text
     assert len(text.splitlines()) < 25
     text = printed(capsys, "datasets", "folder", "--long")

@@ -25,7 +25,7 @@ from fewshot.paths import (
 )
 
 CARDS = card_names()
-REQUIRED = {"name", "version", "summary", "licence", "citation", "images", "templates"}
+REQUIRED = {"name", "version", "summary", "licence", "references", "images", "templates"}
 NAMED = REQUIRED | {"sources", "checksums", "classes", "layout"}
 OPTIONAL = {
     "obtain", "note", "torchvision", "classnames", "split", "other_splits", "input", "source",
@@ -56,7 +56,7 @@ def test_a_card_has_what_it_needs(name):
     assert needed <= facts.keys() <= NAMED | OPTIONAL
     assert facts["name"] == name
     assert isinstance(facts["version"], int)
-    assert all(isinstance(facts[key], str) for key in ("summary", "licence", "citation"))
+    assert all(isinstance(facts[key], str) for key in ("summary", "licence"))
     assert facts["images"] > 0
     for template in facts["templates"]:
         assert template.count("{}") == 1

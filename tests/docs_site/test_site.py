@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from omegaconf import OmegaConf
 
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.compose import settings_from
@@ -38,7 +37,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path, builder):
 
 def settings_of(task):
     """Keys of all settings of a run that are no sections."""
-    composed = OmegaConf.to_container(settings_from([f"task={task}"]), resolve=False)
+    composed = settings_from([f"task={task}"])
 
     def keys(value, prefix=""):
         for name, inner in value.items():

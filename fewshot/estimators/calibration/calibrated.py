@@ -176,6 +176,7 @@ class Stack(Calibrated):
         Nominal coverage of the interval.
     """
 
+    references = ("papke1996econometric",)
     tags = EstimatorTags(at_one_shot=False, without_base=False, has_interval=True)
 
     def __init__(

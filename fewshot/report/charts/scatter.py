@@ -108,7 +108,8 @@ def scatter_chart(
     several = len({ways for ways, _ in labels}) > 1
     if several:
         panels, names = _panels_of_shots(rows, heads, estimators, points)
-        columns = min(len(panels), COLUMNS_OF_SHOTS)
+        numbers = len({shots for _, shots in labels})  # a row per estimator where they fit
+        columns = numbers if 1 < numbers <= COLUMNS_OF_SHOTS else min(len(panels), COLUMNS_OF_SHOTS)
     else:
         panels, names = [], list(labels.values())
         for head, name in product(heads, estimators):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fewshot.report.charts.matrix import Matrix
-from fewshot.report.figures.style import GREY, INK, house_style
+from fewshot.report.figures.style import GREY, INK, ShownFigure, house_style
 from fewshot.report.wording import plain
 
 WIDE, HIGH, LETTER = 0.95, 0.34, 0.085
@@ -23,7 +23,7 @@ def shaded(matrix: Matrix | None) -> Figure | None:
     width, height = margin + wide * len(columns) + 0.2, 0.85 + HIGH * len(rows)
     low, high = float(np.nanmin(table)), float(np.nanmax(table))
     with house_style():
-        figure = Figure((width, height))
+        figure = ShownFigure((width, height))
         box = (margin / width, 0.1 / height, wide * len(columns) / width, HIGH * len(rows) / height)
         axes = figure.add_axes(box)
         # All shades are light enough for dark digits.

@@ -16,6 +16,7 @@ from fewshot.report.figures.style import (
     GREY,
     INK,
     MARKERS,
+    ShownFigure,
     nth,
 )
 from fewshot.report.wording import UNLABELLED_MARK, plain
@@ -69,7 +70,7 @@ def panels(
     legend = LEGEND_ROW * math.ceil(len(handles) / keys) + 0.1
     top = 0.3 if title else 0.05
     height = top + rows * (ABOVE + high) + (rows - 1) * UNDER + BELOW + legend
-    figure = Figure((width, height))
+    figure = ShownFigure((width, height))
     axes = []
     for i, text in enumerate(titles):
         row, column = divmod(i, columns)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fewshot.report.charts.details import PartsChart, by_value
-from fewshot.report.figures.style import COLORS, GREY, house_style
+from fewshot.report.figures.style import COLORS, GREY, ShownFigure, house_style
 from fewshot.report.wording import plain
 
 WIDTH, ROW, AROUND = 5.6, 0.22, 1.15  # inches
@@ -25,7 +25,7 @@ def parts_figure(chart: PartsChart | None, title: str = "") -> Figure | None:
         return None
     rows = by_value(chart.rows)[:MOST]
     with house_style():
-        figure = Figure((WIDTH, AROUND + ROW * len(rows)), layout="constrained")
+        figure = ShownFigure((WIDTH, AROUND + ROW * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for place, row in enumerate(rows):
             bounds = [100 * (math.nan if end is None else end) for end in (row.lower, row.upper)]

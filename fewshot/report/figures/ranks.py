@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fewshot.report.charts.ranks import joined, verdict
 from fewshot.report.comparison.ranks import Ranking
-from fewshot.report.figures.style import GREY, INK, house_style
+from fewshot.report.figures.style import GREY, INK, ShownFigure, house_style
 from fewshot.report.wording import plain
 
 WIDTH, ROW, LETTER = 6.5, 0.24, 0.085
@@ -36,7 +36,7 @@ def rank_diagram(ranks: Ranking) -> Figure:
     margin = 0.35 + LETTER * max(map(len, names))
     width = WIDTH + 2 * margin - 2
     with house_style():
-        figure = Figure((width, height))
+        figure = ShownFigure((width, height))
         span = (margin / width, 0, 1 - 2 * margin / width, 1)
         axes = figure.add_axes(span)
         axes.set(xlim=(low, high), ylim=(height, 0))

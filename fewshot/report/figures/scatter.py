@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from fewshot.report.charts.scatter import Band, Scatter, ScatterPanel, Series
 from fewshot.report.figures.panels import diagonal, panels, square
-from fewshot.report.figures.style import COLORS, GREY, MARKERS, house_style, nth
+from fewshot.report.figures.style import COLORS, GREY, house_style, marker, nth
 from fewshot.report.wording import plain
 
 # More points than this are rasterized inside the SVG.
@@ -49,7 +49,7 @@ def _draw(axes: Axes, panel: ScatterPanel) -> None:
             series.x,
             series.y,
             s=13,
-            marker=nth(MARKERS, series.place),
+            marker=marker(series.place),
             color=color,
             alpha=0.4 if many else 0.75,
             linewidths=0,
@@ -76,9 +76,7 @@ def _band(axes: Axes, band: Band, color: str) -> None:
 
 def _handles(chart: Scatter) -> list[Line2D]:
     handles = [
-        Line2D(
-            [], [], linestyle="", marker=nth(MARKERS, i), color=nth(COLORS, i), label=plain(label)
-        )
+        Line2D([], [], linestyle="", marker=marker(i), color=nth(COLORS, i), label=plain(label))
         for i, label in enumerate(chart.labels)
     ]
     handles.append(diagonal(chart.words.reference))

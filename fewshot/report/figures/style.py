@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, distinguishable with colour blindness; markers differ as well. Yellow
 # and sky blue come last: on white they are faint.
@@ -45,6 +47,18 @@ STYLE: dict[str, Any] = {
     "savefig.facecolor": "white",
 }
 
+SCREEN_DPI = 96  # of figures in notebooks
+
+
+class ShownFigure(Figure):
+    """A figure that notebooks show; those of matplotlib need ``%matplotlib inline`` first."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        with house_style():
+            self.savefig(picture, format="png", dpi=SCREEN_DPI)
+        return picture.getvalue()
+
 
 @contextmanager
 def house_style(salt: str = "fewshot") -> Iterator[None]:
@@ -62,6 +76,11 @@ def house_style(salt: str = "fewshot") -> Iterator[None]:
         # A head may be named in a script which the bundled font lacks; browsers have others.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+def marker(i: int) -> Any:
+    """Marker of the i-th series: once the colours come round again, it is another."""
+    return nth(MARKERS, i + i // len(COLORS))
 
 
 def nth(values: tuple[Any, ...], i: int) -> Any:

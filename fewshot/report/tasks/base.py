@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from fewshot.report.citing.made import made_of
 from fewshot.report.comparison.measured import best_lines
 from fewshot.report.intervals import by_population, intervals_of, main_interval
 from fewshot.report.payload.entries import (
@@ -29,7 +30,7 @@ from fewshot.report.text.measured import (
     measured_text,
 )
 from fewshot.report.wording import Cell, comparisons_of, protocol_text
-from fewshot.tasks.base import EPISODIC_KEYS, NEITHER, Better, Measure, Task
+from fewshot.tasks.base import EPISODIC_KEYS, NEITHER, Better, Measure, Task, head_label
 from fewshot.units import is_number
 
 if TYPE_CHECKING:
@@ -205,6 +206,24 @@ class TaskReport:
 
     def __init__(self, task: Task) -> None:
         self.task = task
+
+    # -- What is cited.
+
+    def cited(
+        self, cell: Cell, config: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, Sequence[str] | None]]:
+        """Role, name and papers of what a cell was evaluated with: its head.
+
+        Parameters
+        ----------
+        cell : dict
+        config : mapping
+            Settings of the run; empty where they are not known.
+        """
+        settings = (config.get("head") or {}) if isinstance(config.get("head"), Mapping) else {}
+        name, recorded = cell["head"], cell.get("head_parameters") or {}
+        made = made_of(self.task.registry("head"), name, recorded, settings.get(name))
+        yield self.head, head_label(cell), getattr(made, "references", None)
 
     # -- Words.
 

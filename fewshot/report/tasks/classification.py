@@ -79,6 +79,7 @@ class ClassificationReport(TaskReport):
             "calibration": "calibration_curve",
             "coverage": "coverage_vs_nominal",
             "unlabelled": "mae_vs_unlabelled",
+            "backbones": "error_of_backbones",
         }
 
     def figures(self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Plot]:

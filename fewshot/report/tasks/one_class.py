@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from fewshot.references.methods import ONE_CLASS_RULES
 from fewshot.report.payload.entries import MeasureEntry, PairEntry, measure_entry, pair_entry
 from fewshot.report.tasks.base import Axis, Parts, TaskReport
 from fewshot.report.tasks.terms import RANKING
@@ -63,6 +64,12 @@ class OneClassReport(TaskReport):
             "shift of the rule's thresholds, chosen with the labels, would add.",
         ),
     )
+
+    def cited(
+        self, cell: Cell, config: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, Sequence[str] | None]]:
+        """The decision rule; those of the paper of the task name nothing more."""
+        yield self.head, cell["head"], ONE_CLASS_RULES.get(cell["head"], ())
 
     def text(self, cells: Sequence[Cell], *, explained: bool = True) -> str:
         """Rules by source, macro F1 at every share of positives."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
+from fewshot.references.methods import OPEN_SET_SCORES
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.wording import Cell, plain, protocol_text
 
@@ -51,6 +52,14 @@ class OpenSetReport(TaskReport):
             "the highest threshold that accepts 95 % of the known ones; lower is better.",
         ),
     )
+
+    def cited(
+        self, cell: Cell, config: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, Sequence[str] | None]]:
+        """The head, and what known queries are told by."""
+        yield from super().cited(cell, config)
+        score = str(cell.get("score"))
+        yield "score", score, OPEN_SET_SCORES.get(score)
 
     def about(self, cells: Sequence[Cell]) -> str:
         """``600 episodes per row, ...; unknown: 5 classes x 15 queries, by ...``."""

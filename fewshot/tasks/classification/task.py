@@ -35,6 +35,7 @@ class Classification(EpisodicTask):
     name = NAME
     forecast = "fewshot.evaluation.predict:predict"
     title = "Classification"
+    references = ()
     tables = (EPISODES, PREDICTIONS, CLASSES, CONFUSION)
     measures = MEASURES
     report = "fewshot.report.tasks.classification:ClassificationReport"

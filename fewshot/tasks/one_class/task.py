@@ -30,6 +30,7 @@ class OneClass(Task):
 
     name = NAME
     title = "One class"
+    references = ("bendou2024llm",)
     tables = (DECISIONS,)
     measures = tuple(
         Measure(name, LOWER if name == "regret" else HIGHER, of=SHARES) for name in MEASURES

@@ -24,6 +24,7 @@ class OpenSet(EpisodicTask):
 
     name = NAME
     title = "Open set"
+    references = ("liu2020few", "boudiaf2023open", "dhamija2018reducing")
     tables = (EPISODES,)
     measures = (
         Measure("auroc", HIGHER, table=EPISODES.name),

@@ -30,6 +30,7 @@ class Segmentation(Task):
 
     name = NAME
     title = "Segmentation"
+    references = ()
     tables = TABLES
     measures = MEASURES
     keys = KEYS

@@ -22,6 +22,7 @@ class Verification(EpisodicTask):
 
     name = NAME
     title = "Verification"
+    references = ()
     tables = (TARGETS,)
     measures = (
         Measure("auroc", HIGHER, table=TARGETS.name),

@@ -24,6 +24,7 @@ from fewshot.report.figures import (
     predicted_vs_actual,
 )
 from fewshot.report.figures.classification import group_figures
+from fewshot.report.figures.style import COLORS, marker, nth
 from fewshot.statistics.populations import mean_interval
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -327,3 +328,7 @@ def test_without_matplotlib_figures_name_their_extra_before_any_work(monkeypatch
         FewshotError, match=r"report\.figures: figures need matplotlib.*'\.\[figures\]'"
     ):
         write.check_figures("report.figures", ["svg"])
+
+
+def test_series_differ_in_colour_or_marker():
+    assert len({(nth(COLORS, i), marker(i)) for i in range(36)}) == 36

@@ -106,9 +106,12 @@ class SegmentationEstimator(ABC):
     sees_truth : bool
         Whether it is told the actual measures of other draws, `predict_from` being called in place
         of `predict`: no estimate, but what one is compared with.
+    references : sequence of str, optional
+        Papers that it rests on, as those of `fewshot.heads.Head.references`.
     """
 
     sees_truth: ClassVar[bool] = False
+    references: ClassVar[Sequence[str] | None] = None
 
     def folds(self, images: int, groups: Sequence[str] | None) -> NDArray[np.int64] | None:
         """Numbers (S,) of images that are left out together; None leaves nothing out.

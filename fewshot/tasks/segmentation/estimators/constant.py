@@ -25,6 +25,7 @@ class Constant(SegmentationEstimator):
     of single draws has to be better to be of use in telling them apart.
     """
 
+    references = ()
     sees_truth = True
 
     def predict(self, held: Held) -> SegmentationPrediction:

@@ -30,6 +30,8 @@ class LeaveOneImageOut(SegmentationEstimator):
     prediction, and the mean is over the others.
     """
 
+    references = ("stone1974cross",)
+
     def folds(self, images: int, groups: Sequence[str] | None) -> NDArray[np.int64] | None:
         """Every image by itself."""
         return np.arange(images) if images > 1 else None
@@ -49,6 +51,7 @@ class LeaveOneGroupOut(LeaveOneImageOut):
     Intervals are over the groups.
     """
 
+    references = ("stone1974cross",)
     missing = f"{NO_GROUPS}, or {ONE_GROUP}"
 
     def folds(self, images: int, groups: Sequence[str] | None) -> NDArray[np.int64] | None:
@@ -69,6 +72,8 @@ class Resubstitution(SegmentationEstimator):
 
     A warning of what people report who have no images left.
     """
+
+    references = ()
 
     def predict(self, held: Held) -> SegmentationPrediction:
         """Mean IoU, IoU of every class and pixel error; no interval."""

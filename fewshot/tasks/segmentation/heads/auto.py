@@ -66,6 +66,12 @@ class Auto(DenseHead):
         self.candidates = candidates
         self._made()
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Those of the candidates."""
+        heads = [head for _, head in self._made()]
+        return tuple(dict.fromkeys(key for head in heads for key in head.references or ()))
+
     def fit(self, support: DenseSupport, seed: int = 0) -> Self:
         """Choose, and fit the chosen head."""
         candidates = self._made()

@@ -141,6 +141,11 @@ class DenseHead(ABC):
     only_ways: ClassVar[int | None] = None
     tags: ClassVar[DenseHeadTags] = DenseHeadTags()
 
+    @property
+    def references(self) -> Sequence[str] | None:
+        """Papers that it rests on, as those of `fewshot.heads.Head.references`."""
+        return None
+
     @abstractmethod
     def fit(self, support: DenseSupport, seed: int = 0) -> Self:
         """Learn from annotated images; `seed` decides what is random in it."""

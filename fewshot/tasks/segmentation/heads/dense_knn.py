@@ -38,6 +38,7 @@ class DenseKNN(DenseHead):
     present_ : Tensor of shape (N,), bool
     """
 
+    references = ("balazevic2023towards",)
     unit_length = True
     cheap_to_refit = True
 

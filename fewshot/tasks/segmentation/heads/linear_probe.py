@@ -59,6 +59,7 @@ class LinearProbe(LinearDenseHead):
     standard deviation, so that the 1e-5 of batch normalisation is relative.
     """
 
+    references = ("bensaid2024novel",)
     tags = DenseHeadTags(1e-3, sees_ignored_tokens=True, check_with={"epochs": 30})
 
     def __init__(self, lr: float | None = None, epochs: int = 200, batch_size: int = 4) -> None:

@@ -47,6 +47,7 @@ class Logistic(LinearDenseHead):
     the loss, as in training at native resolution, the loss is that of interpolated scores instead.
     """
 
+    references = ()
     tags = DenseHeadTags(tolerance=1e-3)
 
     def __init__(

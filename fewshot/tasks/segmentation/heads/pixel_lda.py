@@ -25,6 +25,8 @@ class PixelLDA(MomentHead):
         Exponent of the classes' shares of the pixels: 1 for those of the support, 0 for equal ones.
     """
 
+    references = ("fisher1936use",)
+
     def __init__(self, shrinkage: float = 0.1, tau: float = 1.0) -> None:
         expect_number("shrinkage", shrinkage, 0, 1, above=True)
         expect_number("tau", tau, 0)

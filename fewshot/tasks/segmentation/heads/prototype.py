@@ -16,6 +16,7 @@ class Prototype(MomentHead):
     (Wang et al., PANet, ICCV 2019: masked average pooling and cosine distance).
     """
 
+    references = ("wang2019panet",)
     unit_length = True
     needs_second = False
 

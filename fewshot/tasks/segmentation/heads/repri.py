@@ -52,6 +52,7 @@ class RePRI(DenseHead):
     present_ : Tensor of shape (2,), bool
     """
 
+    references = ("boudiaf2021few",)
     unit_length = True
     cheap_to_refit = True
     only_ways = 2

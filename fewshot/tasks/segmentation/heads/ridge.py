@@ -30,6 +30,8 @@ class Ridge(MomentHead):
         Exponent of the classes' shares of the pixels.
     """
 
+    references = ("hoerl1970ridge",)
+
     def __init__(self, penalty: float = 0.1, tau: float = 0.0) -> None:
         expect_number("penalty", penalty, 0, above=True)
         expect_number("tau", tau, 0)

@@ -1,0 +1,1 @@
+"""How to cite what runs used: BibTeX, and a paragraph on the protocol."""
