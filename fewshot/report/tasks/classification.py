@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from fewshot.report.figures.plots import Plot
 
 
+NOT_KEPT = (
+    "the run that computed this cell did not keep it; results.policy=always computes it again"
+)
+
+
 class ClassificationReport(TaskReport):
     """Measured and predicted errors."""
 
@@ -135,8 +140,8 @@ class ClassificationReport(TaskReport):
         return predictions_of(_typed([cell])[0], rows)
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
-        """None beside those of all tasks."""
-        return ()
+        """Why there is no accuracy per class, where there is none."""
+        return () if "class_rows" in cell else (("Accuracy per class", NOT_KEPT),)
 
     def main_value(self, cell: Cell) -> float | None:
         """The mean accuracy."""
