@@ -70,7 +70,7 @@ Usage
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
-  fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
+  fewshot report RUN ... [--figures svg,pdf]   one report over runs: a path, latest, part of a name
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
   fewshot --version
 
