@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -36,8 +37,8 @@ def episodes_name(ways: int, shots: int, seed: int | None = None) -> str:
 def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[Path]:
     """Find the run folders at or under each of `folders`, sorted by name.
 
-    Runs may be given by name, as `named_folder` takes them. Folders with tables but no summary, and folders that may not be listed, are included: reading
-    them raises an error with the reason.
+    Runs may be given by name, as `named_folder` takes them. Folders with tables but no summary, and
+    folders that may not be listed, are included: reading them raises an error with the reason.
 
     Raises
     ------
@@ -103,6 +104,12 @@ def named_folder(name: str | Path, argument: str = "report") -> Path:
         f"{len(matching)} runs have {path.name!r} in their names: {_listed(matching, root)}",
         f"Give more of the name, or {LATEST}, which is the newest of all.",
     )
+
+
+def typed_name(folder: Path) -> str:
+    """What to type for the newest run: ``latest``, after its folder unless that is ``runs/``."""
+    inside = folder.parent.resolve() == RUNS.resolve()
+    return LATEST if inside else shlex.quote(str(folder.parent / LATEST))
 
 
 def _newest_first(folders: Iterable[Path]) -> list[Path]:

@@ -19,6 +19,7 @@ from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
 from fewshot.progress import stage
+from fewshot.report.text.terminal import Estimators
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import acquire_lock, release_lock
 from fewshot.sweeps.records import Follower, read_records
@@ -143,7 +144,7 @@ class SweepReport(Callback):
         """Write the report over the finished runs, and pass the sweep to the loggers."""
         if Sweeping.now and Sweeping.now.is_refused():
             return
-        write_sweep_report(Path(config.hydra.sweep.dir))
+        write_sweep_report(Path(config.hydra.sweep.dir), config.report.estimators)
         if config.logger:
             from fewshot.loggers.dispatch import tell_of_sweep
 
@@ -158,17 +159,19 @@ def _check_loggers(config: DictConfig) -> None:
         loggers_of(OmegaConf.to_container(config.logger, resolve=True))
 
 
-def write_sweep_report(folder: Path) -> None:
+def write_sweep_report(folder: Path, estimators: Estimators) -> None:
     """Write the report over all runs in the folder of a sweep, also of earlier sweeps."""
     from fewshot.report.write import join_report
-    from fewshot.results.folders import find_runs
+    from fewshot.results.folders import find_runs, typed_name
 
     try:
         runs = find_runs([folder])
     except FewshotError:  # every cell failed
         return
     try:
-        code = 2 if join_report(runs, folder / "report.html") else 0  # left some out
+        left_out = join_report(runs, folder / "report.html", estimators=estimators)
+        print(f"To print this again: fewshot report {typed_name(folder)}")
+        code = 2 if left_out else 0
     except FewshotError as error:
         print(f"fewshot: error: {error}", file=sys.stderr)
         code = 2

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fewshot.report.charts.unlabelled import unlabelled_lines
-from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
+from fewshot.report.comparison.ahead import ahead_text, ends, evenly_spaced
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import ClassifiedCell, compare
-from fewshot.report.comparison.predictions import SMALLEST_GAP, prediction_lines
+from fewshot.report.comparison.predictions import (
+    SMALLEST_GAP,
+    brief_prediction_lines,
+    prediction_lines,
+)
 from fewshot.report.wording import protocol_name
 from fewshot.units import percent
 
@@ -16,9 +20,7 @@ from fewshot.units import percent
 def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
     ranked = candidates(judged)
-    # Of settings that differ in their unlabelled images the one with most: accuracies hardly do.
-    last = {setting._replace(unlabelled=""): setting for setting in ranked}
-    chosen = evenly_spaced(list(last.values()))
+    chosen = evenly_spaced(_settings(ranked))
     lines = [_best_line(setting.text(ranked), ranked[setting]) for setting in chosen]
     return [
         *lines,
@@ -26,6 +28,22 @@ def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
         *prediction_lines(ranked, chosen),
         *_more_unlabelled(ranked, chosen),
     ]
+
+
+def _settings(ranked: dict[Setting, list[Candidate]]) -> list[Setting]:
+    """Of settings that differ in their unlabelled images the one with most.
+
+    Accuracies hardly differ in them.
+    """
+    return list({setting._replace(unlabelled=""): setting for setting in ranked}.values())
+
+
+def brief_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
+    """Of `classification_lines`, those on the first and the last setting, in fewer words."""
+    ranked = candidates(judged)
+    chosen = ends(_settings(ranked))
+    best = [_best_line(setting.text(ranked), ranked[setting]) for setting in chosen]
+    return [*best, *brief_prediction_lines(ranked, chosen)]
 
 
 def _best_line(where: str, ranked: Sequence[Candidate]) -> str:
