@@ -14,7 +14,7 @@ from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
 from fewshot.report.tasks import cells_by_task, report_of
-from fewshot.report.text.terminal import RECOMMENDED, Estimators, terminal_text
+from fewshot.report.text.terminal import RECOMMENDED, Estimators, brief_answer, terminal_text
 from fewshot.results.joining import Store
 from fewshot.results.schema import JoinedSummary, RunSummary
 from fewshot.results.store import store_warnings
@@ -140,7 +140,8 @@ def join_report(
     contents = payload(summary, rows, **options)
     with writing("--output", target), atomic_path(target) as partial:
         partial.write_text(page_text(summary, contents), encoding="utf-8", newline="\n")
-    print(terminal_text(contents.brief, summary["cells"], estimators=estimators))
+    parts = brief_answer(summary["cells"], rows)
+    print(terminal_text(parts, summary["cells"], estimators=estimators))
     if formats:
         _draw(target, summary, rows, formats)
     count = len(summary["runs"])

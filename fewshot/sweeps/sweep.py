@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
-from fewshot.progress import stage
+from fewshot.progress import Work, stage
 from fewshot.report.text.terminal import Estimators
 from fewshot.sweeps import launchers as launching
+from fewshot.sweeps.grid import number_of_jobs
 from fewshot.sweeps.lock import acquire_lock, release_lock
 from fewshot.sweeps.records import Follower, read_records
 from fewshot.sweeps.rerun import job_arguments, shell_line
@@ -59,17 +60,25 @@ class Sweep:
         self.lock = acquire_lock(self.folder)
         self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
-        self.waiting = ExitStack()
-        if self.follower:
-            self.waiting.enter_context(
-                stage("sweep", unit="jobs ended", count=self._number_of_ended_jobs)
-            )
+        jobs = number_of_jobs(config)
+        if jobs:
+            print(f"fewshot: {counted(jobs, 'job')}", file=sys.stderr, flush=True)
+        self.estimators = config.report.estimators
+        self.waiting, self.work = ExitStack(), Work("sweep")
+        self.work = self.waiting.enter_context(
+            stage("sweep", jobs, "jobs ended", count=self._number_of_ended_jobs)
+        )
         launching.limit_batch(config)
         cores = launching.cores_per_job(self.launcher)
         self.variables = launching.prepare(self.launcher, cores)
 
     def _number_of_ended_jobs(self) -> int:
-        return sum(record.ended for record in read_records(self.folder))
+        ended = [record for record in read_records(self.folder) if record.ended]
+        computed, taken = (
+            sum(getattr(record, what) for record in ended) for what in ("computed", "taken")
+        )
+        self.work.note = f"{counted(computed, 'cell')} computed, {taken} taken from earlier runs"
+        return len(ended)
 
     def stop_following(self) -> None:
         """Print the remaining lines of the logs of the jobs."""

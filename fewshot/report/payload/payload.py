@@ -34,13 +34,10 @@ LONG = 12
 
 
 class Payload(NamedTuple):
-    """Data for the page's script, the sentences that are shown without it, and those of them that
-    a terminal shows.
-    """
+    """Data for the page's script, and the sentences that are shown without it."""
 
     data: dict[str, Any]
     answer: list[Part]
-    brief: list[Part]
 
 
 def payload(
@@ -93,8 +90,7 @@ def payload(
         "runs": [_short(run) for run in folders.descriptions()],
         **_gaps(summary),
     }
-    aside = len(summary.get("left_aside") or [])
-    return Payload(data, answer(pairs, aside), answer(pairs, aside, brief=True))
+    return Payload(data, answer(pairs, len(summary.get("left_aside") or [])))
 
 
 def page_charts() -> dict[str, dict[str, str]]:

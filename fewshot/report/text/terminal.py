@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from fewshot.report.answer import Part, answer, answer_text, evaluated_cells
 from fewshot.report.tasks import cells_by_task, report_of
@@ -14,8 +14,9 @@ from fewshot.units import counted
 if TYPE_CHECKING:
     import pandas as pd
 
-Estimators = Literal["recommended", "all"]
-RECOMMENDED, ALL = CHOICES = ("recommended", "all")  # estimators of the table
+Estimators = Literal["recommended", "all"]  # of the table
+RECOMMENDED: Estimators = "recommended"
+CHOICES: tuple[Estimators, ...] = get_args(Estimators)
 # Most cells for which the table is printed; of more, the page and `fewshot results` are easier to
 # read.
 MOST_PRINTED = 100
