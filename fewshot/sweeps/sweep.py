@@ -77,6 +77,8 @@ class Sweep:
         computed, taken = (
             sum(getattr(record, what) for record in ended) for what in ("computed", "taken")
         )
+        if not ended:
+            return 0
         self.work.note = f"{counted(computed, 'cell')} computed, {taken} taken from earlier runs"
         return len(ended)
 

@@ -60,10 +60,10 @@ def test_a_page_written_later_makes_no_run_newer(runs):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("01-0", f"3 runs have '01-0' in their names: {NEW}, {SWEEP}, {OLD}. Give more of the name"),
+        ("01-0", f"3 runs have '01-0' in their names: {NEW}, {SWEEP}, {OLD}. Give more"),
         ("head", f"2 runs have 'head' in their names: {SWEEP}/1_head=lda, {SWEEP}/0_head=ncm."),
-        ("flowers", "expected folders of runs, got 'flowers', and no run in runs/ has that in its "
-         f"name. The newest: {NEW}, {SWEEP}, {OLD}."),
+        ("cars", "expected folders of runs, got 'cars', and no run in runs/ has that in its name. "
+         f"The newest: {NEW}, {SWEEP}, {OLD}."),
         ("nowhere/latest", "expected folders of runs, got 'nowhere/latest'."),
         ("notes", "expected folders of runs, got 'notes', and no run"),
     ],

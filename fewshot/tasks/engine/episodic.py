@@ -119,6 +119,7 @@ class EpisodicTask(Task):
         drawn = list(dict.fromkeys(episodes for episodes, _, _ in jobs))
         with evaluation.progress(sum(len(episodes) for episodes, _, _ in jobs)) as running:
             cells, failed = evaluate_missing(self, running, bank, jobs)
+        announce("")
         return TaskOutput(bank, cells, drawn, omitted, failed)
 
 
