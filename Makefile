@@ -1,4 +1,4 @@
-.PHONY: check format lint types test slow lowest benchmarks docs
+.PHONY: check format lint types test slow lowest benchmarks docs linkcheck
 
 check: lint types test
 
@@ -24,6 +24,13 @@ test:
 
 slow:
 	python -m pytest -m slow -n 1
+
+# The documentation site, build/docs/html/index.html; any warning is an error.
+docs:
+	python docs/build.py
+
+linkcheck:
+	python docs/build.py --links
 
 # Every direct dependency at its floor, in a virtual environment of its own (several gigabytes).
 lowest:

@@ -33,6 +33,7 @@ SMALL = {
     "list": "fewshot.cli.listing",
     "report": "fewshot.cli.report",
     "results": "fewshot.cli.results",
+    "reproduce": "fewshot.cli.reproduce",
 }
 # What to lower where memory runs out; for all others, that of a run.
 LOWER = {
@@ -72,6 +73,7 @@ Usage
                                          tasks, sweeps or loggers
   fewshot report RUN ... [--figures svg,pdf]   one report over runs: a path, latest, part of a name
   fewshot results query|export|compare|merge|migrate ...   rows, tables for papers, stores
+  fewshot reproduce RUN                  compute a run again: are its rows the same?
   fewshot --version
 
 Examples
@@ -102,7 +104,8 @@ Settings you may want
   fewshot --hydra-help      Hydra's own options (--config-dir, --multirun, --info, ...)
 
 Exit codes: 0 done, 1 a defect in fewshot, 2 a mistake in what was given, 3 a predicted error above
-the limit of `fewshot predict --fail-above`, 129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM.
+the limit of `fewshot predict --fail-above`, or other rows in `fewshot reproduce`, 129, 130 or 143
+stopped by SIGHUP, Ctrl-C or SIGTERM.
 """
 
 

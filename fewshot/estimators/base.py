@@ -253,8 +253,8 @@ class ErrorEstimator(ABC):
     Estimators do not receive queries or their labels, unless they say that they need them. ``fit``
     learns from base classes, if there are any; ``predict`` does not change the estimator.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     tags : EstimatorTags
         Tolerances, and what it promises, for `fewshot.testing.check_estimator`.
     least_shots : int

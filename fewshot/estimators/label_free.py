@@ -38,8 +38,8 @@ NOT_HELD_OUT = (
 class LabelFree(ErrorEstimator):
     """Base class of estimators that need unlabelled images.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     needs_two_shots : bool
         Whether it is undefined where a class has one shot.
     """

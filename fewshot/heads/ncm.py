@@ -36,11 +36,11 @@ class NCM(LinearHead, Verifier):
     Mensink et al., "Distance-Based Image Classification", PAMI 2013; the classifier of
     Snell et al., "Prototypical Networks for Few-shot Learning", NeurIPS 2017, on frozen
     features. The prototype of a class is the mean m_c of its shots and a query x goes to the
-    nearest one. As |x|^2 is common to all classes, ``argmin |x - m_c|^2`` is the largest
-    ``m_c . x - |m_c|^2 / 2``.
+    nearest one. As ``|x|^2`` is common to all classes, ``argmin |x - m_c|^2`` is the
+    largest ``m_c . x - |m_c|^2 / 2``.
 
     By cosine the largest ``(m_c - o) . (x - o) / |m_c - o|`` wins, with o the origin that
-    `center` chooses: the cosine times |x - o|, which is common to all classes of a query and
+    `center` chooses: the cosine times ``|x - o|``, which is common to all classes of a query and
     keeps the scores linear. A power transform or unit length before Euclidean distances does
     not: see :class:`fewshot.heads.transformed_ncm.TransformedNCM`.
 
@@ -112,8 +112,8 @@ class NCM(LinearHead, Verifier):
         """Scores (E, N, K, N) of every shot under the means that leave it out.
 
         The other classes keep their means; the own one becomes ``(K m_c - x) / (K - 1)``, whose
-        score follows from |x|^2, m_c . x and |m_c|^2. Undefined (NaN) where a class has one shot.
-        None for cosines, which are refitted.
+        score follows from ``|x|^2``, ``m_c . x`` and ``|m_c|^2``. Undefined (NaN) where a class
+        has one shot. None for cosines, which are refitted.
         """
         if self.metric != "euclidean":
             return None

@@ -16,8 +16,8 @@ class Verifier(ABC):
     """Mixin of heads whose scores of one class can be compared between queries.
 
     Scores of a classifier need only order the classes of one query, so that whatever all classes
-    have in common (|x|^2, the length of x) may be left out of them. To order queries by how likely
-    they are of one class, it may not.
+    have in common (``|x|^2``, the length of x) may be left out of them. To order queries by how
+    likely they are of one class, it may not.
     """
 
     @abstractmethod

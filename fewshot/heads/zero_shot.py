@@ -25,7 +25,7 @@ class ZeroShot(LinearHead, Verifier):
     The zero-shot classifier of Radford et al., "Learning Transferable Visual Models From Natural
     Language Supervision", ICML 2021, section 3.1: ``logit_scale cos(x, t_c)``. The head leaves out
     the length of the query, ``logit_scale t_c . x``, which makes it linear: no decision depends on
-    |x|, and for unit-length features the scores are the same. Nothing is fitted: O(N D).
+    ``|x|``, and for unit-length features the scores are the same. Nothing is fitted: O(N D).
 
     Attributes
     ----------

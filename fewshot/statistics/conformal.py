@@ -12,9 +12,9 @@ ROUNDING = 1e-9
 
 
 def conformal_quantile(scores: Tensor, level: float) -> Tensor:
-    r"""The score that a new one does not exceed with at least the probability `level`.
+    """The score that a new one does not exceed with at least the probability `level`.
 
-    The :math:`\lceil (n + 1) \, \mathrm{level} \rceil`-th smallest of n scores. Where these and the
+    The ``ceil((n + 1) level)``-th smallest of n scores. Where these and the
     new one are exchangeable, it holds for any distribution (Vovk, Gammerman and Shafer,
     "Algorithmic Learning in a Random World", 2005; split conformal prediction).
 

@@ -33,7 +33,7 @@ def prediction_metrics(
     dict
         ``defined`` (episodes with a prediction), ``mae`` with its interval over episodes,
         ``rmse``, ``bias`` (predicted minus actual), ``relative_error`` (mean of
-        |predicted - actual| / (1 - actual), the metric of Bendou et al. 2023), ``spearman``,
+        ``|predicted - actual| / (1 - actual)``, the metric of Bendou et al. 2023), ``spearman``,
         ``slope`` and ``intercept`` of the regression of actual on predicted errors (1 and 0 when
         calibrated), ``skill`` (1 - MAE / MAE of the constant). None where undefined.
     """
@@ -99,7 +99,7 @@ def coverage_curve(bands: NDArray, actual: NDArray) -> list[list[float]] | None:
 
 
 def compare_estimators(predicted: Mapping[str, NDArray], actual: NDArray) -> list[dict[str, Any]]:
-    """Return the paired differences of |predicted - actual| between every two estimators.
+    """Return the paired differences of absolute errors between every two estimators.
 
     Over episodes for which both have a prediction. The interval is over episodes.
 

@@ -101,8 +101,8 @@ class SegmentationPrediction:
 class SegmentationEstimator(ABC):
     """Predicts how well a head segments, from its annotated images alone.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     sees_truth : bool
         Whether it is told the actual measures of other draws, `predict_from` being called in place
         of `predict`: no estimate, but what one is compared with.

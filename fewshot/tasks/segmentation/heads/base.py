@@ -120,8 +120,8 @@ class DenseHead(ABC):
     The constructor stores its arguments under their own names; ``fit`` learns attributes that end
     in ``_`` and returns self; ``scores`` changes nothing. No head sees the mask of a query.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     unit_length : bool
         Whether tokens are divided by their length before anything else.
     is_linear : bool
@@ -202,8 +202,8 @@ class LinearDenseHead(DenseHead):
 class MomentHead(LinearDenseHead):
     """A linear head in closed form from moments: leaving an image out is a subtraction.
 
-    Class attributes
-    ----------------
+    Attributes
+    ----------
     needs_second : bool
         Whether it takes the second moment.
     """
