@@ -26,7 +26,7 @@ def run_folders():
 def test_help_is_for_people(fewshot, arguments):
     done = fewshot(*arguments)
     assert (done.code, done.err) == (0, "")
-    for words in ("fewshot list KIND", "fewshot report DIR", "Examples", "Exit codes"):
+    for words in ("fewshot list KIND", "fewshot report RUN", "Examples", "Exit codes"):
         assert words in done.out
     assert max(map(len, done.out.splitlines())) <= 100
 

@@ -16,7 +16,7 @@ from fewshot.report.payload.entries import (
 )
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.text.classification import classification_markdown, classification_text
-from fewshot.report.wording import Cell
+from fewshot.report.wording import RECOMMENDED, Cell
 from fewshot.tasks.classification.schema import ClassificationSummary
 
 if TYPE_CHECKING:
@@ -67,6 +67,25 @@ class ClassificationReport(TaskReport):
         from fewshot.report.comparison.best import classification_lines
 
         return classification_lines(_classified(evaluated))
+
+    def brief(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """The best combination and its predicted errors, at the fewest and the most shots."""
+        from fewshot.report.comparison.best import brief_lines
+
+        return brief_lines(_classified(evaluated))
+
+    def recommended(self, cells: Sequence[Cell]) -> tuple[Sequence[Cell], Sequence[str]]:
+        """Cells that have the recommended estimator with that one alone."""
+        shown: list[Cell] = []
+        others: dict[str, None] = {}
+        for cell in _typed(cells):
+            if RECOMMENDED in cell["estimators"]:
+                others |= dict.fromkeys(name for name in cell["estimators"] if name != RECOMMENDED)
+                chosen = {RECOMMENDED: cell["estimators"][RECOMMENDED]}
+                shown.append(cast("ClassificationSummary", {**cell, "estimators": chosen}))
+            else:
+                shown.append(cell)
+        return shown, list(others)
 
     def overall(self, datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
         """The best combination on the ways and shots that all data sets share."""
