@@ -140,7 +140,7 @@ def join_report(
     contents = payload(summary, rows, **options)
     with writing("--output", target), atomic_path(target) as partial:
         partial.write_text(page_text(summary, contents), encoding="utf-8", newline="\n")
-    parts = brief_answer(summary["cells"], rows)
+    parts = brief_answer(summary["cells"], rows, len(summary.get("left_aside") or []))
     print(terminal_text(parts, summary["cells"], estimators=estimators))
     if formats:
         _draw(target, summary, rows, formats)

@@ -22,9 +22,11 @@ CHOICES: tuple[Estimators, ...] = get_args(Estimators)
 MOST_PRINTED = 100
 
 
-def brief_answer(cells: Iterable[Cell], rows: Mapping[str, pd.DataFrame]) -> list[Part]:
-    """The few sentences that stand above the table."""
-    return answer(evaluated_cells(cells, rows), brief=True)
+def brief_answer(
+    cells: Iterable[Cell], rows: Mapping[str, pd.DataFrame], aside: int = 0
+) -> list[Part]:
+    """The few sentences that stand above the table; `aside` is as in `answer`."""
+    return answer(evaluated_cells(cells, rows), aside, brief=True)
 
 
 def terminal_text(
