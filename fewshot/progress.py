@@ -1,4 +1,4 @@
-"""Progress of long work: bars on terminals, elsewhere a line now and then.
+"""Progress of long work: bars on terminals, elsewhere a line now and then; what is to be done.
 
 >>> with stage("reading images", 3) as work:
 ...     work.update()
@@ -68,15 +68,19 @@ class Work:
 
     def left(self, now: float) -> float | None:
         """Seconds that the rest will take; None if that is unknown."""
-        done = self.n - self.earlier
-        if not self.total or done <= 0:
+        n = self.done
+        if not self.total or n <= self.earlier:
             return None
-        return max(0, self.total - self.n) * (now - self.begun) / done
+        return max(0, self.total - n) * (now - self.begun) / (n - self.earlier)
+
+    @property
+    def done(self) -> int:
+        """How much is done."""
+        return self.n if self.count is None else self.count()
 
     def text(self, now: float) -> str:
         """What is done, how many of how many, and how long the rest will take."""
-        n = self.n if self.count is None else self.count()
-        parts = []
+        n, parts = self.done, []
         if self.total:
             parts.append(f"{n:,} of {self.total:,} {self.unit}".rstrip())
         elif self.count is not None:
@@ -100,14 +104,23 @@ class Reporter:
         Returns the time in seconds.
     write : callable
         Called with each line.
+    quiet : callable
+        Returns whether lines are wanted of long work alone, once each: on a terminal, with bars.
+
+    Attributes
+    ----------
+    plan : str
+        What the command is going to do, which the first line on long work begins with.
     """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[str], object] | None = None,
+        quiet: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.clock, self.write = clock, write or _to_stderr
+        self.clock, self.write, self.quiet = clock, write or _to_stderr, quiet
+        self.plan = ""
         self.works: list[Work] = []
         self.last = clock()
 
@@ -122,6 +135,8 @@ class Reporter:
         """Remove some work that has ended."""
         if work in self.works:
             self.works.remove(work)
+        if not self.works:
+            self.plan = ""
 
     def tick(self) -> None:
         """Write a line if it is time for one."""
@@ -129,14 +144,18 @@ class Reporter:
         if not works:
             return
         fresh = [work for work in works if self._is_long(work, now)]
-        if now - self.last < INTERVAL and not fresh:
+        if not fresh and (now - self.last < INTERVAL or self.quiet()):
             return
         self.last = now
         for work in fresh:
             work.announced = True
         parts = [work for work in works if not work.whole]
         shown = parts[-2:] or works[-1:]
-        self.write(f"fewshot: {'; '.join(work.text(now) for work in shown)}")
+        texts = [work.text(now) for work in shown]
+        if fresh and self.plan:
+            texts.insert(0, self.plan)
+            self.plan = ""
+        self.write(f"fewshot: {'; '.join(texts)}")
 
     def _is_long(self, work: Work, now: float) -> bool:
         left = work.left(now)
@@ -145,14 +164,27 @@ class Reporter:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    if is_terminal():  # above a bar, if there is one
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
+
+def is_terminal() -> bool:
+    """Whether standard error is a terminal, so that bars can be drawn there."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # no stream, or a closed one
+        return False
 
 
 class _Ticking:
     """The reporter of this process, and the thread that lets it look at the clock."""
 
     def __init__(self) -> None:
-        self.reporter = Reporter()
+        self.reporter = Reporter(quiet=is_terminal)
         self.thread: threading.Thread | None = None
 
     def begin(self, work: Work) -> None:
@@ -180,19 +212,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def is_terminal() -> bool:
-    """Whether standard error is a terminal, so that bars can be drawn there."""
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # no stream, or a closed one
-        return False
-
-
 @contextmanager
 def stage(
     what: str, total: int = 0, unit: str = "", *, count: Callable[[], int] | None = None
 ) -> Iterator[Work]:
-    """Work that has no bar on a terminal, and lines elsewhere.
+    """Work that has lines now and then; on a terminal one at most, if it takes long.
 
     Parameters
     ----------
@@ -205,15 +229,23 @@ def stage(
         Returns how much is done, in place of `Work.update`.
     """
     work = Work(what, total, unit, count)
-    if is_terminal():
-        yield work
-        return
     ticking = _ticking
     ticking.begin(work)
     try:
         yield work
     finally:
         ticking.reporter.end(work)
+
+
+def announce(plan: str) -> None:
+    """Say what is going to be done, in case that it takes long: with the first line on long work.
+
+    Parameters
+    ----------
+    plan : str
+        ``4 cells of 600 episodes``.
+    """
+    _ticking.reporter.plan = plan
 
 
 @contextmanager
@@ -236,6 +268,8 @@ def counted_work(items: Sequence[T], what: str, unit: str = "") -> Iterator[T]:
 def bar(total: int, what: str, unit: str, **options: Any) -> Iterator[Any]:
     """A progress bar on a terminal or in a notebook, and lines elsewhere.
 
+    A line on long work is written beside a bar, too.
+
     Parameters
     ----------
     total : int
@@ -252,12 +286,19 @@ def bar(total: int, what: str, unit: str, **options: Any) -> Iterator[Any]:
     """
     from tqdm.auto import tqdm
 
-    if "notebook" in tqdm.__name__ or is_terminal():
+    if "notebook" in tqdm.__name__:
         with tqdm(total=total, unit=unit, desc=what, **options) as drawn:
             yield drawn
-        return
-    with stage(what, total, f"{unit}s") as work:
-        yield work
+    elif is_terminal():
+        with (
+            tqdm(total=total, unit=unit, desc=what, **options) as drawn,
+            stage(what, total, f"{unit}s", count=lambda: drawn.n) as work,
+        ):
+            drawn.work = work
+            yield drawn
+    else:
+        with stage(what, total, f"{unit}s") as work:
+            yield work
 
 
 def start_from(progress: Any, n: int) -> None:
@@ -265,5 +306,7 @@ def start_from(progress: Any, n: int) -> None:
     if isinstance(progress, Work):
         progress.start_from(n)
         return
+    if (work := getattr(progress, "work", None)) is not None:
+        work.start_from(n)
     progress.n = progress.initial = n
     progress.refresh()

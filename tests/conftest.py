@@ -17,6 +17,9 @@ from types import SimpleNamespace
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(pool, "1")
 
+# Lines are as wide as the terminal, which workers of pytest-xdist take to have 80 columns.
+os.environ["COLUMNS"] = "100"
+
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402

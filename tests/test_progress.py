@@ -78,6 +78,49 @@ def test_long_work_is_announced_from_its_first_part(desk):
     assert len(desk.lines) == 1
 
 
+def test_the_first_line_on_long_work_says_what_is_to_be_done(desk):
+    desk.reporter.plan = "4 cells of 600 episodes"
+    first = begun(desk, "labels", 10, "files")
+    first.update(9)
+    desk.wait(10)
+    assert desk.lines == []  # short work
+    desk.reporter.end(first)
+    desk.reporter.plan = "4 cells of 600 episodes"
+    second = begun(desk, "features", 1000, "images")
+    second.update(10)
+    desk.wait(30)
+    assert desk.lines[0] == (
+        "fewshot: 4 cells of 600 episodes; features: 10 of 1,000 images, about 8 min 15 s left"
+    )
+    assert not any("cells" in line for line in desk.lines[1:])
+
+
+def test_what_was_to_be_done_ends_with_the_work(desk):
+    desk.reporter.plan = "4 cells"
+    desk.reporter.end(begun(desk, "run"))
+    begun(desk, "predict", 100, "images").update(1)
+    desk.wait(20)
+    assert "4 cells" not in "".join(desk.lines)
+
+
+def test_a_terminal_with_a_bar_gets_one_line_on_long_work(desk):
+    desk.reporter.quiet = lambda: True
+    begun(desk, "loading a network")
+    begun(desk, "features", 1000, "images").update(10)
+    desk.wait(300)
+    (line,) = desk.lines
+    assert "features: 10 of 1,000 images, about" in line
+
+
+def test_the_rest_is_known_of_work_that_is_counted_elsewhere(desk):
+    ended = []
+    begun(desk, "sweep", 4, "jobs ended", count=lambda: len(ended))
+    desk.wait(30)
+    ended.append("job")
+    desk.wait(INTERVAL)
+    assert desk.lines[-1] == "fewshot: sweep: 1 of 4 jobs ended, about 1 min 33 s left"
+
+
 def test_the_whole_command_is_told_of_when_nothing_else_is(desk):
     whole = begun(desk, "extract")
     whole.whole = True

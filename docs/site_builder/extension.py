@@ -108,7 +108,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of it."""
     app.fewshot_aliases = aliases(public_names())  # type: ignore[attr-defined]
     app.add_object_type("setting", "setting", objname="setting")
-    app.add_directive("setting", SettingDirective, override=True)
+    app.add_directive_to_domain("std", "setting", SettingDirective, override=True)
     app.add_role("anchor", AnchorRole())
     app.connect("autodoc-skip-member", skip_of_others)
     app.connect("autodoc-process-docstring", show_formulas, priority=100)  # before numpydoc

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from fewshot.cli.listing import KINDS
+from fewshot.references import resolve
 from fewshot.registry import Entry
 from fewshot.tasks import known_tasks
 from site_builder.repository import ROOT
@@ -34,14 +35,14 @@ COLUMNS = {
         "parameters": "parameters",
         "resolution": "pixels",
         "licence": "licence",
-        "citation": "paper",
+        "references": "papers",
         "source": "weights",
     },
     "datasets": {
         "images": "images",
         "classes": "classes",
         "licence": "licence",
-        "citation": "paper",
+        "references": "papers",
         "note": "note",
     },
     "sweeps": {"duration": "duration"},
@@ -80,6 +81,8 @@ def _anchored(kind: str, name: str) -> str:
 def _cells(facts: Mapping[str, Any], columns: Iterable[str]) -> Iterable[str]:
     for key in columns:
         value = facts.get(key)
+        if key == "references" and value:
+            value = "; ".join(entry.text() for entry in resolve(value, "references"))
         text = f"{value:,}" if isinstance(value, int) and value >= 10000 else str(value or "")
         if text.startswith("https://"):
             yield f"`{re.sub('^https://(www.)?', '', text)} <{text}>`__"

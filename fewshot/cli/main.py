@@ -72,7 +72,7 @@ Usage
   fewshot text describe|show|fit ...     descriptions of classes, and what they say of images
   fewshot list KIND [PATTERN]            backbones, datasets, episodes, heads, estimators,
                                          tasks, sweeps or loggers
-  fewshot report DIR ... [--figures svg,pdf] [--latex FILE]   one report over these runs
+  fewshot report RUN ... [--figures svg,pdf]   one report over runs: a path, latest, part of a name
   fewshot cite RUN ...                   papers to cite for runs, and a paragraph on the protocol
   fewshot results query|export|compare|published|merge|migrate ...   rows, tables for papers,
                                          published figures, stores

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.cli.arguments import Parser
+from fewshot.cli.results_common import RUN
+from fewshot.exceptions import expect_choice
+from fewshot.report.text.terminal import CHOICES, RECOMMENDED
 from fewshot.report.write import check_figures, join_report, write_tables
-from fewshot.results.folders import find_runs
+from fewshot.results.folders import find_runs, named_folder
 
 EXAMPLES = """\
 examples:
   fewshot report runs                                     runs/report.html over all runs below
   fewshot report runs/a runs/b --output both.html
+  fewshot report latest --estimators all                  the newest run, with all estimators
   fewshot report runs --figures svg,pdf                   and runs/report_figures/*.svg, *.pdf
   fewshot report runs --latex tables.tex --markdown tables.md
 
@@ -30,8 +34,12 @@ def main(argv: Sequence[str]) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
-    parser.add_argument("--output", metavar="FILE", help="default: report.html in the first DIR")
+    parser.add_argument("folders", nargs="+", metavar="RUN", help=RUN)
+    parser.add_argument("--output", metavar="FILE", help="default: report.html in the first RUN")
+    parser.add_argument(
+        "--estimators", default=RECOMMENDED, metavar="all",
+        help="and all estimators in the printed table: default auto, where it is one of them",
+    )  # fmt: skip
     parser.add_argument("--figures", default="", metavar="svg,pdf,png", help="and figures as files")
     parser.add_argument("--markdown", metavar="FILE", help="and tables for a README")
     parser.add_argument("--latex", metavar="FILE", help="and tables for a paper")
@@ -39,11 +47,14 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     formats = [name.strip() for name in arguments.figures.split(",") if name.strip()]
     check_figures("--figures", formats)
-    target = (
-        Path(arguments.output) if arguments.output else Path(arguments.folders[0]) / "report.html"
-    )
-    runs = find_runs(arguments.folders)
-    left_out = join_report(runs, target, formats=formats, thumbnails=not arguments.no_thumbnails)
+    expect_choice("--estimators", arguments.estimators, CHOICES)
+    folders = [named_folder(name) for name in arguments.folders]
+    target = Path(arguments.output) if arguments.output else folders[0] / "report.html"
+    runs = find_runs(folders)
+    left_out = join_report(
+        runs, target, formats=formats, thumbnails=not arguments.no_thumbnails,
+        estimators=arguments.estimators,
+    )  # fmt: skip
     for kind in ("markdown", "latex"):
         if getattr(arguments, kind):
             write_tables(runs, kind, Path(getattr(arguments, kind)))

@@ -17,15 +17,16 @@ ACTIONS = {
 HELP = """\
 usage: fewshot results ACTION ...
 
-  query DIR ...              rows that are wanted, as a table, CSV or JSON; or SQL over them
-  export DIR ...             a table for a paper, as LaTeX, Markdown or CSV
-  compare DIR ...            heads or backbones on the same episodes, and over data sets
-  published [DIR ...]        published figures, and rows of runs beside them
+  query RUN ...              rows that are wanted, as a table, CSV or JSON; or SQL over them
+  export RUN ...             a table for a paper, as LaTeX, Markdown or CSV
+  compare RUN ...            heads or backbones on the same episodes, and over data sets
+  published [RUN ...]        published figures, and rows of runs beside them
   merge SOURCE ... --into DIR   runs of several machines in one store
-  migrate DIR ...            rewrite runs of earlier versions in the present form
+  migrate RUN ...            rewrite runs of earlier versions in the present form
 
-DIR is a run, or a folder of runs. Damaged runs are left out and named on standard error; the
-exit code is 2 then, although the rest is done. fewshot results ACTION --help says more.
+RUN is a run or a folder of runs, `latest`, or a part of the name of a single run in runs/. Damaged
+runs are left out and named on standard error; the exit code is 2 then, although the rest is done.
+fewshot results ACTION --help says more.
 """
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fewshot.results.joining import Store
 
+RUN = "runs or folders of runs: a path, latest, or a part of the name of a run in runs/"
 FILTERS = (
     "task", "dataset", "part", "backbone", "feature", "head", "variant", "estimator", "ways",
     "shots", "seed", "queries",
@@ -38,8 +39,8 @@ def create_parser(action: str, description: str, examples: str) -> Parser:
 
 
 def add_folders(parser: Parser) -> None:
-    """Add the argument ``DIR ...``."""
-    parser.add_argument("folders", nargs="+", metavar="DIR", help="runs, or folders of runs")
+    """Add the argument ``RUN ...``."""
+    parser.add_argument("folders", nargs="+", metavar="RUN", help=RUN)
 
 
 def filter_names() -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from fewshot.cli.results_common import add_folders, create_parser
 from fewshot.exceptions import FewshotError
@@ -22,11 +21,12 @@ def main(argv: Sequence[str]) -> int:
     parser = create_parser("migrate", main.__doc__ or "", EXAMPLES)
     add_folders(parser)
     arguments = parser.parse_args(argv)
-    from fewshot.results.folders import runs_and_kept
+    from fewshot.results.folders import named_folder, runs_and_kept
     from fewshot.results.schema import SCHEMA_VERSION
     from fewshot.results.store import migrate_run
 
-    runs_by_folder = (runs_and_kept(Path(folder), parser.prog) for folder in arguments.folders)
+    given = (named_folder(name, parser.prog) for name in arguments.folders)
+    runs_by_folder = (runs_and_kept(folder, parser.prog) for folder in given)
     folders = list(dict.fromkeys(run for runs in runs_by_folder for run in runs))
     counted, refused = 0, 0
     for folder in folders:

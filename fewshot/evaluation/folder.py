@@ -19,9 +19,9 @@ from fewshot.files import (
 )
 from fewshot.report.text.left_out import reused_text
 from fewshot.results.cells import write_cells
-from fewshot.results.folders import episodes_name
+from fewshot.results.folders import episodes_name, typed_name
 from fewshot.results.images import IMAGES
-from fewshot.results.result import Result
+from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import RunSummary
 from fewshot.tasks.base import TaskOutput
 
@@ -35,18 +35,28 @@ def write_run(
     summary: RunSummary,
     output: TaskOutput,
     figures: Sequence[str] = (),
-    explained: bool = True,
+    alone: bool = True,
 ) -> Path:
-    """Write the run folder of the command line, print its table and path, and return the path.
+    """Write the run folder of the command line, print what it has, and return its path.
 
-    The printed table has a legend if `explained`.
+    A run that is not `alone` is one of a sweep, which ends with the answer and a legend: it prints
+    its table only.
     """
-    from fewshot.report import summary_table
+    from fewshot.report.text.terminal import brief_answer, terminal_text
 
     folder = write_folder(target, summary, output.cells, output, settings, figures)
-    table = summary_table(summary["cells"], explained=explained)
-    print(table + reused_text(summary["cells"]))
+    again = f"fewshot report {typed_name(folder)}"
+    text = terminal_text(
+        brief_answer(summary["cells"], join_rows(output.cells)) if alone else [],
+        summary["cells"],
+        estimators=settings["report"]["estimators"],
+        how=f"{again} --estimators all",
+        explained=alone,
+    )
+    print(text + reused_text(summary["cells"]))
     print(f"\nRows and summary: {folder}\nReport: {folder / 'report.html'}")
+    if alone:
+        print(f"To print this again: {again}")
     return folder
 
 

@@ -14,10 +14,16 @@ import pandas as pd
 
 from fewshot.estimators.calibration.transferred import General
 from fewshot.evaluation.folder import write_folder, write_rows
-from fewshot.exceptions import FewshotError, expect, suggestion
+from fewshot.exceptions import FewshotError, expect, expect_choice, suggestion
 from fewshot.features.bank import FeatureBank
 from fewshot.files import plain_name, writing
-from fewshot.report.text.table import summary_table
+from fewshot.report.text.terminal import (
+    CHOICES,
+    RECOMMENDED,
+    Estimators,
+    brief_answer,
+    terminal_text,
+)
 from fewshot.report.wording import display_name
 from fewshot.results.cells import CellStore, load_run
 from fewshot.results.folders import find_runs
@@ -120,6 +126,19 @@ class Results:
         """One row per episode and estimator: ``predicted_error``, ``actual_error`` ..."""
         return self.rows("predictions")
 
+    @property
+    def classes(self) -> pd.DataFrame:
+        """One row per class: its ``accuracy`` over all ``queries``, ``lower`` and ``upper``."""
+        return self.rows("classes")
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """One row per pair that was confused: ``class``, ``taken_for``, number of ``queries``.
+
+        ``opportunities`` are the queries of the class in the episodes that have both.
+        """
+        return self.rows("confusion")
+
     def rows(self, table: str) -> pd.DataFrame:
         """Rows of a table of any task, of all cells."""
         return self.tables.get(table, pd.DataFrame(columns=list(table_columns(table))))
@@ -150,7 +169,21 @@ class Results:
     # -- What people read.
 
     def __repr__(self) -> str:
-        return summary_table([cell.summary for cell in self.cells])
+        return self.text()
+
+    def text(self, estimators: Estimators = RECOMMENDED) -> str:
+        """The answer in a few sentences and the table below, as the command line prints them.
+
+        Parameters
+        ----------
+        estimators : {"recommended", "all"}
+            Of the table: auto, where it is one of them, or all.
+        """
+        expect_choice("estimators", estimators, CHOICES)
+        cells = [cell.summary for cell in self.cells]
+        how = 'results.text("all")'
+        parts = brief_answer(cells, self.tables)
+        return terminal_text(parts, cells, estimators=estimators, how=how)
 
     def _repr_html_(self) -> str:
         from fewshot.report.text.rows import html_text

@@ -15,10 +15,12 @@ from fewshot.config.compose import resolved
 from fewshot.evaluation.facts import environment, run_data
 from fewshot.evaluation.folder import default_name, write_run
 from fewshot.evaluation.settings import evaluation_of, figures_of
+from fewshot.exceptions import expect_choice
 from fewshot.files import plain_name, writing
 from fewshot.hardware import available_cores
 from fewshot.loggers.dispatch import loggers_of, tell
 from fewshot.report.tasks import report_of
+from fewshot.report.text.terminal import CHOICES
 from fewshot.results.schema import SCHEMA_VERSION, Failed, RunSummary
 from fewshot.tasks.base import TaskOutput
 from fewshot.tasks.engine.settings import Settings
@@ -41,6 +43,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
         tempfile.TemporaryFile(dir=folder).close()  # fails before the work if not writable
     settings = resolved(config)
     figures = figures_of(settings)  # raises before any work
+    expect_choice("report.estimators", settings["report"]["estimators"], CHOICES)
     loggers = loggers_of(settings["logger"])
     evaluation = evaluation_of(settings)
     report_of(evaluation.task.name)  # that of another package may be missing
@@ -50,7 +53,7 @@ def run(config: DictConfig, folder: Path, label: str | None = None) -> RunOutcom
     summary = run_summary(output, engine, seconds, settings["backbone"])
     names = (str(output.bank.info.get(key)) for key in ("dataset", "backbone"))
     target = folder / (plain_name(label) if label else default_name(*names))
-    written = write_run(target, settings, summary, output, figures, explained=label is None)
+    written = write_run(target, settings, summary, output, figures, alone=label is None)
     evaluation.store.forget(cells)
     tell(loggers, written, summary, settings)
     taken = sum(cell.summary.get("reused_from") is not None for cell in cells)

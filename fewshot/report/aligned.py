@@ -42,8 +42,8 @@ def terminal_width() -> int:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
-    """`text` in lines of at most `WIDTH` characters, all but the first one indented."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False)
+    """`text` in lines as wide as the terminal at most, all but the first one indented."""
+    return textwrap.wrap(text, terminal_width(), subsequent_indent=indent, break_long_words=False)
 
 
 def wrapped_to(text: str, width: int, indent: str = "") -> list[str]:

@@ -14,6 +14,7 @@ from fewshot.exceptions import FewshotError, expect_choice, install_command
 from fewshot.files import atomic_path, writing
 from fewshot.report.payload.html import render_report
 from fewshot.report.tasks import cells_by_task, report_of
+from fewshot.report.text.terminal import RECOMMENDED, Estimators, brief_answer, terminal_text
 from fewshot.results.joining import Store
 from fewshot.results.schema import JoinedSummary, RunSummary
 from fewshot.results.store import store_warnings
@@ -22,9 +23,6 @@ from fewshot.units import counted
 # Thumbnails at the end of a run: some seven hundred, which take a second or two.
 THUMBNAIL_BYTES = 1_000_000
 FORMATS = ("svg", "pdf", "png")  # of figures
-# Most cells for which the table is printed; of more, the page and `fewshot results` are easier to
-# read.
-MOST_PRINTED = 100
 
 
 def write_report(
@@ -115,8 +113,9 @@ def join_report(
     *,
     formats: Sequence[str] = (),
     thumbnails: bool = True,
+    estimators: Estimators = RECOMMENDED,
 ) -> int:
-    """Write the page over `runs` to `target`, print table and answer, and count the runs left out.
+    """Write the page over `runs` to `target`, print answer and table, and count the runs left out.
 
     Parameters
     ----------
@@ -128,11 +127,11 @@ def join_report(
         Formats of figures, beside the page in ``<target>_figures/``; none by default.
     thumbnails : bool
         Whether the page has thumbnails, where the images are on this machine.
+    estimators : {"recommended", "all"}
+        Of the printed table.
     """
-    from fewshot.report.answer import answer_text
     from fewshot.report.payload.html import page_text
     from fewshot.report.payload.payload import payload
-    from fewshot.report.text.table import summary_table
 
     summary, rows = read_report(runs)
     for line in store_warnings(summary):
@@ -141,9 +140,8 @@ def join_report(
     contents = payload(summary, rows, **options)
     with writing("--output", target), atomic_path(target) as partial:
         partial.write_text(page_text(summary, contents), encoding="utf-8", newline="\n")
-    if len(summary["cells"]) <= MOST_PRINTED:
-        print(summary_table(summary["cells"]))
-    print(f"\n{answer_text(contents.answer)}")
+    parts = brief_answer(summary["cells"], rows, len(summary.get("left_aside") or []))
+    print(terminal_text(parts, summary["cells"], estimators=estimators))
     if formats:
         _draw(target, summary, rows, formats)
     count = len(summary["runs"])

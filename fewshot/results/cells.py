@@ -35,7 +35,7 @@ from fewshot.results.reading import Run, checked_summary, open_run
 from fewshot.results.result import Result, join_rows
 from fewshot.results.schema import SCHEMA_VERSION, CellSummary, RunSummary
 from fewshot.results.store import write_tables
-from fewshot.tasks import task_named
+from fewshot.tasks import Table, task_named
 
 POLICIES = ("only-missing", "always", "never")
 KEY = re.compile(r'"key": "([0-9a-f]{64})"')
@@ -153,7 +153,7 @@ def _load_cell(folder: Path, cell: CellSummary) -> Result | None:
     try:
         task = task_named(cell["task"])
         run = Run(folder, {"schema_version": SCHEMA_VERSION, "cells": [cell]}, "results")
-        tables = {table.name: _rows(run, table.name, cell) for table in task.tables}
+        tables = {table.name: _rows(run, table, cell) for table in task.tables}
         if any(len(tables[table.name]) != table.rows_of(cell) for table in task.tables):
             return None
         return Result(tables, cell, _load_calibrator(folder, cell))
@@ -161,10 +161,14 @@ def _load_cell(folder: Path, cell: CellSummary) -> Result | None:
         return None  # FewshotError is a ValueError
 
 
-def _rows(run: Run, table: str, cell: CellSummary) -> pd.DataFrame:
+def _rows(run: Run, table: Table, cell: CellSummary) -> pd.DataFrame:
     """Rows of one cell of a run."""
-    rows = without_dictionaries(run.table(table))
-    names = task_named(cell["task"]).identity
+    task = task_named(cell["task"])
+    if table.rows_of(cell) == 0 and not (run.folder / f"{table.name}.parquet").exists():
+        # Of a run from before there was the table.
+        return pd.DataFrame(columns=list(task.columns(table.name)))
+    rows = without_dictionaries(run.table(table.name))
+    names = task.identity
     columns: Mapping[str, object] = cell
     chosen = reduce(pc.and_, (pc.equal(rows.column(name), columns[name]) for name in names))
     return rows.filter(chosen).to_pandas()

@@ -1,9 +1,11 @@
-"""Run folders on disk: the one walk that finds them, and the cells of interrupted runs."""
+"""Run folders on disk: by name, the one walk that finds them, and cells of interrupted runs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from fewshot.results.schema import CellSummary
 from fewshot.tasks import tables
 
 SUMMARY = "summary.json"
+RUNS = Path("runs")  # where names of runs are looked for, as ``paths.runs`` has it by default
+LATEST = "latest"
+LISTED = 5  # runs that errors name, the newest
 
 
 def episodes_file(folder: Path, cell: CellSummary) -> Path:
@@ -32,8 +37,8 @@ def episodes_name(ways: int, shots: int, seed: int | None = None) -> str:
 def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[Path]:
     """Find the run folders at or under each of `folders`, sorted by name.
 
-    Folders with tables but no summary, and folders that may not be listed, are included: reading
-    them raises an error with the reason.
+    Runs may be given by name, as `named_folder` takes them. Folders with tables but no summary, and
+    folders that may not be listed, are included: reading them raises an error with the reason.
 
     Raises
     ------
@@ -41,9 +46,7 @@ def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[P
         A folder does not exist, or contains no run.
     """
     folders_of_runs: dict[Path, None] = {}
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise FewshotError(argument, f"expected folders of runs, got {str(folder)!r}")
+    for folder in (named_folder(name, argument) for name in folders):
         runs = sorted(run_folders(folder))
         if not runs:
             raise FewshotError(
@@ -53,6 +56,86 @@ def find_runs(folders: Iterable[str | Path], argument: str = "report") -> list[P
             )
         folders_of_runs |= dict.fromkeys(runs)
     return list(folders_of_runs)
+
+
+def named_folder(name: str | Path, argument: str = "report") -> Path:
+    """The folder that a command means by RUN.
+
+    Parameters
+    ----------
+    name : str or Path
+        A folder; "latest", the newest run or sweep in ``runs/``; or a part of the name of a single
+        one there, or of a single run of all sweeps there. A folder before these is searched in
+        place of ``runs/``: ``/data/runs/latest``.
+    argument : str
+        Argument that errors name.
+
+    Raises
+    ------
+    FewshotError
+        No folder or run of that name, or several runs.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    root = path.parent if len(path.parts) > 1 else RUNS
+    problem = f"expected folders of runs, got {str(name)!r}"
+    if path.exists() or not root.is_dir():
+        raise FewshotError(argument, problem)
+    candidates = [child for child in root.iterdir() if not child.name.startswith(".")]
+    if path.name == LATEST:
+        matching = _newest_first(candidates)[:1]
+    else:
+        matching = _newest_first(child for child in candidates if path.name in child.name)
+        if not matching:  # a run of a sweep
+            runs = run_folders(root)
+            matching = _newest_first(run for run in runs if path.name in run.name)
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        newest = _listed(_newest_first(candidates), root)
+        raise FewshotError(
+            argument,
+            f"{problem}, and no run in {root}/ has that in its name",
+            f"The newest: {newest}." if newest else "",
+        )
+    raise FewshotError(
+        argument,
+        f"{len(matching)} runs have {path.name!r} in their names: {_listed(matching, root)}",
+        f"Give more of the name, or {LATEST}, which is the newest of all.",
+    )
+
+
+def typed_name(folder: Path) -> str:
+    """What to type for the newest run: ``latest``, after its folder unless that is ``runs/``."""
+    inside = folder.parent.resolve() == RUNS.resolve()
+    return LATEST if inside else shlex.quote(str(folder.parent / LATEST))
+
+
+def _newest_first(folders: Iterable[Path]) -> list[Path]:
+    """Those of `folders` that are runs or contain some, by the time when the last was written."""
+    written = {
+        folder: max((_last_written(run) for run in run_folders(folder)), default=None)
+        for folder in folders
+        if folder.is_dir()
+    }
+    times = [(time, folder) for folder, time in written.items() if time is not None]
+    return [folder for _, folder in sorted(times, reverse=True)]
+
+
+def _last_written(run: Path) -> float:
+    """When the summary or a table of a run was written, in seconds; 0 where that is not known."""
+    times = []
+    for name in _marks():
+        with suppress(OSError):
+            times.append((run / name).stat().st_mtime)
+    return max(times, default=0.0)
+
+
+def _listed(folders: Sequence[Path], root: Path) -> str:
+    names = [str(folder.relative_to(root)) for folder in folders[:LISTED]]
+    more = len(folders) - len(names)
+    return ", ".join([*names, *([f"and {more} older"] if more else [])])
 
 
 def is_run(folder: Path) -> bool:

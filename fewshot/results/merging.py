@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fewshot.exceptions import FewshotError, expect
 from fewshot.files import atomic_path, forget_abandoned, writing
 from fewshot.paths import KEPT
-from fewshot.results.folders import find_runs, is_run, runs_and_kept
+from fewshot.results.folders import find_runs, is_run, named_folder, runs_and_kept
 from fewshot.results.reading import open_run
 
 COMMAND = "fewshot results merge"
@@ -57,7 +57,8 @@ def merge(sources: Sequence[str | Path], into: Path, dry_run: bool = False) -> I
         is full.
     """
     target = into.resolve()
-    runs_by_source = [(source, runs_and_kept(source, COMMAND)) for source in map(Path, sources)]
+    folders = [named_folder(source, COMMAND) for source in sources]
+    runs_by_source = [(folder, runs_and_kept(folder, COMMAND)) for folder in folders]
     for source, _ in runs_by_source:
         folder = source.resolve()
         expect(

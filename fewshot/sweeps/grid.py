@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import (
     RangeSweep,
 )
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from fewshot.config.errors import GROUPS
 from fewshot.config.nodes import options_of
@@ -49,6 +50,20 @@ def check_sweep(arguments: Sequence[str]) -> None:
         jobs <= MOST_JOBS, "settings", f"expected at most {MOST_JOBS:,} jobs, got {jobs:,}",
         "Name fewer values.",
     )  # fmt: skip
+
+
+def number_of_jobs(config: DictConfig) -> int:
+    """Number of jobs of a multirun: of a grid, or trials of a search; 0 where it is not known."""
+    sweeper = config.hydra.sweeper
+    if (trials := sweeper.get("n_trials")) is not None:
+        return int(trials)
+    words = {key: f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()}
+    words |= {word.partition("=")[0]: word for word in config.hydra.overrides.task}
+    try:
+        parsed = OverridesParser.create().parse_overrides([*words.values()])
+        return math.prod(map(_number_of_values, parsed))
+    except (HydraException, FewshotError):  # reported where the jobs are made
+        return 0
 
 
 def _number_of_values(override: Override) -> int:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from fewshot.exceptions import FewshotError
 from fewshot.memory import memory_error
+from fewshot.progress import whole_command
 from fewshot.report.text.left_out import failure_text
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.lock import exit_with_sweep
@@ -87,7 +88,7 @@ def _job_process(config: DictConfig, mode: Any, sweep: Path, record: JobRecord) 
         config.threads = launching.cores_per_job(mode.launcher)
     os.chdir(mode.runtime.cwd)  # a launcher may start processes in another folder
     tqdm.set_lock(threading.RLock())  # the default, a semaphore, would outlive a killed process
-    with printing_to_file(sweep, record.number):
+    with printing_to_file(sweep, record.number), whole_command("job"):
         print(words)
         if not launching.on_this_machine(mode.launcher):
             yield

@@ -59,5 +59,5 @@ def _finish_after_worker_death(error: Exception, typed: Sequence[str]) -> int:
     sweep.broken_off = True
     sweep.wait_for_others()
     sweep.stop_following()
-    write_sweep_report(sweep.folder)
+    write_sweep_report(sweep.folder, sweep.estimators)
     return report_outcome(sweep, typed, lost=error)

@@ -18,8 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
-from fewshot.progress import stage
+from fewshot.progress import Work, stage
+from fewshot.report.text.terminal import Estimators
 from fewshot.sweeps import launchers as launching
+from fewshot.sweeps.grid import number_of_jobs
 from fewshot.sweeps.lock import acquire_lock, release_lock
 from fewshot.sweeps.records import Follower, read_records
 from fewshot.sweeps.rerun import job_arguments, shell_line
@@ -58,17 +60,27 @@ class Sweep:
         self.lock = acquire_lock(self.folder)
         self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
-        self.waiting = ExitStack()
-        if self.follower:
-            self.waiting.enter_context(
-                stage("sweep", unit="jobs ended", count=self._number_of_ended_jobs)
-            )
+        jobs = number_of_jobs(config)
+        if jobs:
+            print(f"fewshot: {counted(jobs, 'job')}", file=sys.stderr, flush=True)
+        self.estimators = config.report.estimators
+        self.waiting, self.work = ExitStack(), Work("sweep")
+        self.work = self.waiting.enter_context(
+            stage("sweep", jobs, "jobs ended", count=self._number_of_ended_jobs)
+        )
         launching.limit_batch(config)
         cores = launching.cores_per_job(self.launcher)
         self.variables = launching.prepare(self.launcher, cores)
 
     def _number_of_ended_jobs(self) -> int:
-        return sum(record.ended for record in read_records(self.folder))
+        ended = [record for record in read_records(self.folder) if record.ended]
+        computed, taken = (
+            sum(getattr(record, what) for record in ended) for what in ("computed", "taken")
+        )
+        if not ended:
+            return 0
+        self.work.note = f"{counted(computed, 'cell')} computed, {taken} taken from earlier runs"
+        return len(ended)
 
     def stop_following(self) -> None:
         """Print the remaining lines of the logs of the jobs."""
@@ -143,7 +155,7 @@ class SweepReport(Callback):
         """Write the report over the finished runs, and pass the sweep to the loggers."""
         if Sweeping.now and Sweeping.now.is_refused():
             return
-        write_sweep_report(Path(config.hydra.sweep.dir))
+        write_sweep_report(Path(config.hydra.sweep.dir), config.report.estimators)
         if config.logger:
             from fewshot.loggers.dispatch import tell_of_sweep
 
@@ -158,17 +170,19 @@ def _check_loggers(config: DictConfig) -> None:
         loggers_of(OmegaConf.to_container(config.logger, resolve=True))
 
 
-def write_sweep_report(folder: Path) -> None:
+def write_sweep_report(folder: Path, estimators: Estimators) -> None:
     """Write the report over all runs in the folder of a sweep, also of earlier sweeps."""
     from fewshot.report.write import join_report
-    from fewshot.results.folders import find_runs
+    from fewshot.results.folders import find_runs, typed_name
 
     try:
         runs = find_runs([folder])
     except FewshotError:  # every cell failed
         return
     try:
-        code = 2 if join_report(runs, folder / "report.html") else 0  # left some out
+        left_out = join_report(runs, folder / "report.html", estimators=estimators)
+        print(f"To print this again: fewshot report {typed_name(folder)}")
+        code = 2 if left_out else 0
     except FewshotError as error:
         print(f"fewshot: error: {error}", file=sys.stderr)
         code = 2

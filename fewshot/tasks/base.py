@@ -74,15 +74,22 @@ class Table:
     total : str, optional
         Key of a cell's summary that says how many rows it has in all, where episodes have different
         numbers of them; of a summary without it, `per_episode` holds.
+    by_episode : bool
+        Whether rows are of an episode. Those of a cell as a whole have no column ``episode``;
+        `total` says how many there are, and a summary without it has none, as of runs from before
+        there was the table.
     """
 
     name: str
     columns: Mapping[str, str]
     per_episode: str | None = None
     total: str | None = None
+    by_episode: bool = True
 
     def rows_of(self, cell: CellSummary) -> int | None:
         """Number of rows of a cell; None if its summary does not say."""
+        if not self.by_episode and self.total not in cell:
+            return 0
         if self.total is not None and (self.per_episode is None or self.total in cell):
             rows = cell.get(self.total)
             return rows if isinstance(rows, int) else None
@@ -99,7 +106,8 @@ class Table:
 
 def columns_of(table: Table, keys: Mapping[str, str] | None = None) -> dict[str, str]:
     """All columns of a table with their types, for a task with further `keys` of its cells."""
-    return {**CELL_COLUMNS, **(keys or {}), EPISODE: "int64", **table.columns}
+    episode = {EPISODE: "int64"} if table.by_episode else {}
+    return {**CELL_COLUMNS, **(keys or {}), **episode, **table.columns}
 
 
 class Entries(NamedTuple):

@@ -15,7 +15,10 @@ from fewshot.cli.arguments import print_json
 from fewshot.features.extraction import extract
 from fewshot.files import claimed
 
-FILES = {"config.yaml", "episodes.parquet", "predictions.parquet", "summary.json", "report.html"}
+FILES = {
+    "config.yaml", "episodes.parquet", "predictions.parquet", "classes.parquet",
+    "confusion.parquet", "summary.json", "report.html",
+}  # fmt: skip
 
 
 def run_folders():
@@ -26,7 +29,7 @@ def run_folders():
 def test_help_is_for_people(fewshot, arguments):
     done = fewshot(*arguments)
     assert (done.code, done.err) == (0, "")
-    for words in ("fewshot list KIND", "fewshot report DIR", "Examples", "Exit codes"):
+    for words in ("fewshot list KIND", "fewshot report RUN", "Examples", "Exit codes"):
         assert words in done.out
     assert max(map(len, done.out.splitlines())) <= 100
 
@@ -173,7 +176,8 @@ def test_a_cell_that_fails_does_not_stop_the_others(fewshot, feature_settings):
     assert len(run_folders()) == 2
     assert (sweep / "report.html").is_file()
     problem = "episodes.ways: expected at most the 6 classes to draw from, got 30"
-    lines = done.err.splitlines()
+    first, *lines = done.err.splitlines()
+    assert first == "fewshot: 3 jobs"
     assert len(lines) == 4  # the last two: how to run just that, and only what is missing
     assert lines[0].startswith(f"fewshot: error: {problem}")
     assert re.match(rf"fewshot: failed: .*episodes\.ways=30.*: {problem}", lines[1])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from fewshot.backbones import kinds as backbone_kinds
 from fewshot.config.compose import settings_from
 from fewshot.estimators import estimators
 from fewshot.heads import heads
 from fewshot.paths import option_names
-from omegaconf import OmegaConf
 
 OF_SEGMENTATION = " (task=segmentation)"
 
@@ -37,7 +37,7 @@ def test_links_that_lead_nowhere_are_found(tmp_path, builder):
 
 def settings_of(task):
     """Keys of all settings of a run that are no sections."""
-    composed = OmegaConf.to_container(settings_from([f"task={task}"]), resolve=False)
+    composed = settings_from([f"task={task}"])
 
     def keys(value, prefix=""):
         for name, inner in value.items():

@@ -223,7 +223,8 @@ def test_figures_mark_and_group_what_saw_them(store, cells):
     assert predicting(marked)[:4] == ["auto ‡", "cot ‡", "em_disagreement ‡", "auto"]
     heads = labelled(tables(store)["episodes"])["head"].unique().tolist()
     assert heads == [f"ncm, {n} unlabelled" for n in ("no", "3", "6", "12")]
-    figures = classification_figures(list(cells.values()), *tables(store).values())
+    rows = tables(store)
+    figures = classification_figures(list(cells.values()), rows["episodes"], rows["predictions"])
     figure = next(plot.figure for plot in figures if plot.kind == "coverage_vs_nominal")
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[-1] == "‡ sees unlabelled images, others the shots alone"

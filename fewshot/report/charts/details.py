@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewshot.report.charts.base import Words
+from fewshot.report.charts.confusion import ConfusionChart
 from fewshot.units import is_number
 
 
@@ -95,6 +96,7 @@ class Details:
     Attributes
     ----------
     parts : PartsChart, optional
+    confusion : ConfusionChart, optional
     clouds : sequence of CloudsChart
     pictures : sequence of Picture
         The most telling first: what does not fit into the page is left out from the end.
@@ -105,6 +107,7 @@ class Details:
     """
 
     parts: PartsChart | None = None
+    confusion: ConfusionChart | None = None
     clouds: Sequence[CloudsChart] = ()
     pictures: Sequence[Picture] = ()
     pictured: Words | None = None

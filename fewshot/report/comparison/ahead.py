@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 from fewshot.statistics.intervals import Difference
 from fewshot.units import decimal, percent, plus_minus
 
 MOST = 4
+T = TypeVar("T")
 
 
 def ahead_text(
@@ -38,7 +39,12 @@ def gap_text(mean: float, half: float, *, share: bool = True) -> str:
     return plus_minus(mean, half, digits=digits, sign=True)
 
 
-def evenly_spaced(values: Sequence[Any]) -> list[Any]:
+def ends(values: Sequence[T]) -> list[T]:
+    """The first and the last of several values."""
+    return [*values[:1], *values[1:][-1:]]
+
+
+def evenly_spaced(values: Sequence[T]) -> list[T]:
     """At most `MOST` of the values, evenly spaced, including the first and the last."""
     if len(values) <= MOST:
         return list(values)

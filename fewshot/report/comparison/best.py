@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fewshot.report.charts.unlabelled import unlabelled_lines
-from fewshot.report.comparison.ahead import ahead_text, evenly_spaced
+from fewshot.report.comparison.ahead import ahead_text, ends, evenly_spaced
+from fewshot.report.comparison.brief import brief_prediction_lines
 from fewshot.report.comparison.candidates import Candidate, Setting, candidates, runner_up
 from fewshot.report.comparison.paired import ClassifiedCell, compare
 from fewshot.report.comparison.predictions import SMALLEST_GAP, prediction_lines
@@ -16,9 +17,7 @@ from fewshot.units import percent
 def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
     """Sentences on the best combination by shots, the gain of more shots, and predicted errors."""
     ranked = candidates(judged)
-    # Of settings that differ in their unlabelled images the one with most: accuracies hardly do.
-    last = {setting._replace(unlabelled=""): setting for setting in ranked}
-    settings = list(last.values())
+    settings = _settings(ranked)
     chosen = evenly_spaced(settings)
     lines = [_best_line(setting.text(ranked), ranked[setting]) for setting in chosen]
     return [
@@ -27,6 +26,22 @@ def classification_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
         *prediction_lines(ranked, settings),
         *_more_unlabelled(ranked, chosen),
     ]
+
+
+def _settings(ranked: dict[Setting, list[Candidate]]) -> list[Setting]:
+    """Of settings that differ in their unlabelled images the one with most.
+
+    Accuracies hardly differ in them.
+    """
+    return list({setting._replace(unlabelled=""): setting for setting in ranked}.values())
+
+
+def brief_lines(judged: Sequence[ClassifiedCell]) -> list[str]:
+    """Of `classification_lines`, those on the first and the last setting, in fewer words."""
+    ranked = candidates(judged)
+    settings = _settings(ranked)
+    best = [_best_line(setting.text(ranked), ranked[setting]) for setting in ends(settings)]
+    return [*best, *brief_prediction_lines(ranked, settings)]
 
 
 def _best_line(where: str, ranked: Sequence[Candidate]) -> str:

@@ -171,6 +171,18 @@ def _measured(order: Order) -> str:
     return f"{decimal(order.rho)} ({decimal(order.lower)} to {decimal(order.upper)})"
 
 
+def brief_order_text(order: Order) -> str:
+    """A clause: ``does not tell these episodes apart (Spearman 0.02)``."""
+    if order.episodes < FEWEST_PAIRS:
+        return "too few episodes to show whether it tells them apart"
+    rho = "" if order.rho is None else f" (Spearman {decimal(order.rho)})"
+    if order.positive:
+        return f"tells harder episodes from easier ones{rho}"
+    if order.upper is not None and order.upper < 0:
+        return f"takes harder episodes for easier ones{rho}"
+    return f"does not tell these episodes apart{rho}"
+
+
 def no_order_notes(cells: Iterable[ClassificationSummary]) -> list[tuple[str, str, str]]:
     """Cells in which the recommended or the best estimator has no positive rank correlation.
 

@@ -60,40 +60,50 @@ def prediction_lines(
         return []
     if all(shown_estimator(cell) is None for cell in cells):
         return [NO_PREDICTION]
-    by_shots: dict[Setting, list[Setting]] = {}
-    for setting in settings:
-        by_shots.setdefault(setting._replace(ways=0), []).append(setting)
     lines = []
-    for group in evenly_spaced(list(by_shots.values())):
-        line = _line_of_ways(group, ranked) if len(group) > 1 else ""
+    for group in evenly_spaced(by_shots(settings)):
+        line = _line_of_ways(group, ranked)
         lines += [line] if line else [_line(setting, ranked) for setting in group]
     return lines
+
+
+def by_shots(settings: Iterable[Setting]) -> list[list[Setting]]:
+    """Settings that differ in their ways alone, together."""
+    groups: dict[Setting, list[Setting]] = {}
+    for setting in settings:
+        groups.setdefault(setting._replace(ways=0), []).append(setting)
+    return list(groups.values())
+
+
+def shared_by_ways(
+    settings: Sequence[Setting], ranked: Mapping[Setting, Sequence[Candidate]]
+) -> tuple[str, str, dict[int, list[ClassifiedCell]]] | None:
+    """The combination that is best with most ways, its estimator, and its cells by the ways.
+
+    None where one sentence cannot be on all: there are no several ways, it is another estimator
+    that is shown for some, or one that saw unlabelled images.
+    """
+    best = ranked[settings[-1]][0]
+    estimator = shown_estimator(best.judged[0][0])
+    if len(settings) == 1 or estimator is None or estimator == BASELINE:
+        return None
+    by_ways = {
+        setting.ways: _predicted(ranked[setting], best.name, estimator) for setting in settings
+    }
+    return (best.name, estimator, by_ways) if all(by_ways.values()) else None
 
 
 def _line_of_ways(
     settings: Sequence[Setting], ranked: Mapping[Setting, Sequence[Candidate]]
 ) -> str:
-    """A sentence on several numbers of ways, on the combination that is best with most of them.
-
-    Empty where one sentence cannot be on all: it is another estimator that is shown for some, or
-    one that saw unlabelled images.
-    """
-    most = settings[-1]
-    best = ranked[most][0]
-    estimator = shown_estimator(best.judged[0][0])
-    if estimator is None or estimator == BASELINE:
+    """A sentence on several numbers of ways; empty where one cannot be on all."""
+    shared = shared_by_ways(settings, ranked)
+    if shared is None:
         return ""
-    by_ways = {
-        setting.ways: _predicted(ranked[setting], best.name, estimator) for setting in settings
-    }
-    if not all(by_ways.values()):
-        return ""
+    name, estimator, by_ways = shared
     cells_by_ways = {ways: [cell for cell, _ in judged] for ways, judged in by_ways.items()}
-    at = [f"{ways}-way" for ways in by_ways]
-    maes = [percent(_mean_mae(cells, estimator)) for cells in cells_by_ways.values()]
-    points = [f"{maes[0]} points", *maes[1:]]
-    off = _joined(f"{mae} at {where}" for mae, where in zip(points, at, strict=True))
-    where = f"Predicted errors, {shots_text(most.shots)}, {best.name}"
+    off = off_by_ways({w: mean_mae(cells, estimator) for w, cells in cells_by_ways.items()})
+    where = f"Predicted errors, {shots_text(settings[-1].shots)}, {name}"
     text = f"{where}: {estimator}, from the shots alone, is off by {off} on average"
     text += _hindsight_clause(list(by_ways.values()), estimator)
     orders = {
@@ -105,13 +115,22 @@ def _line_of_ways(
         nearer = [
             f"{ways}-way"
             for ways, cells in cells_by_ways.items()
-            if (gap := _gap(cells, estimator)) is not None and gap.below and orders[ways].positive
+            if (gap := mae_gap(cells, estimator)) is not None
+            and gap.below
+            and orders[ways].positive
         ]
-        means = _joined(percent(fmean(maes)) for maes in constants)
-        verdict = f"clearly nearer at {_joined(nearer)}" if nearer else "not clearly nearer"
+        means = in_order(percent(fmean(maes)) for maes in constants)
+        verdict = f"clearly nearer at {in_order(nearer)}" if nearer else "not clearly nearer"
         text += f"; saying the same of all would be off by {means} ({verdict})"
     text += f". {order_by_ways_text(orders, _pooled_order(list(by_ways.values()), estimator))}"
     return text + _coverage([cell for cells in cells_by_ways.values() for cell in cells], estimator)
+
+
+def off_by_ways(maes: Mapping[int, float]) -> str:
+    """``4.9 points at 2-way and 5.1 at 5-way``."""
+    units = [" points", *[""] * (len(maes) - 1)]
+    pairs = zip(maes.items(), units, strict=True)
+    return in_order(f"{percent(mae)}{unit} at {ways}-way" for (ways, mae), unit in pairs)
 
 
 def _predicted(ranked: Sequence[Candidate], name: str, estimator: str) -> list[ClassifiedCell]:
@@ -144,21 +163,24 @@ def _pooled_order(groups: Sequence[Sequence[ClassifiedCell]], estimator: str) ->
 
 def _hindsight_clause(groups: Sequence[Sequence[ClassifiedCell]], estimator: str) -> str:
     """What the mean error of the same episodes would miss by, of each group of cells."""
-    maes = []
-    for judged in groups:
-        each = [
-            hindsight_mae(rows.predictions(estimator).predicted, rows.actual)
-            for _, rows in judged
-            if rows is not None and len(rows)
-        ]
-        values = [mae for mae in each if mae is not None]
-        if not values:
-            return ""
-        maes.append(percent(fmean(values)))
+    maes = [hindsight(judged, estimator) for judged in groups]
+    if any(mae is None for mae in maes):
+        return ""
     return (
         " (the average error of the same episodes, which is known only afterwards, would miss by "
-        f"{_joined(maes)})"
+        f"{in_order(map(percent, maes))})"
     )
+
+
+def hindsight(judged: Sequence[ClassifiedCell], estimator: str) -> float | None:
+    """MAE of the mean error of the same episodes, over the cells that have rows."""
+    each = [
+        hindsight_mae(rows.predictions(estimator).predicted, rows.actual)
+        for _, rows in judged
+        if rows is not None and len(rows)
+    ]
+    values = [mae for mae in each if mae is not None]
+    return fmean(values) if values else None
 
 
 def _line(setting: Setting, ranked_settings: Mapping[Setting, Sequence[Candidate]]) -> str:
@@ -173,7 +195,7 @@ def _line(setting: Setting, ranked_settings: Mapping[Setting, Sequence[Candidate
     judged = [pair for pair in judged if is_number(_mae(pair[0], estimator))]
     cells = [cell for cell, _ in judged]
     over_seeds = f" (mean of {len(cells)} seeds)" if len(cells) > 1 else ""
-    off = f"off by {percent(_mean_mae(cells, estimator))} points on average{over_seeds}"
+    off = f"off by {percent(mean_mae(cells, estimator))} points on average{over_seeds}"
     if estimator == BASELINE:
         text = f"{where}: only {BASELINE}, which says the same of all, predicted any and is {off}."
         return text + _coverage(cells, estimator) + _others(ranked[1:], estimator)
@@ -194,8 +216,8 @@ def _support_clause(cells: Sequence[ClassificationSummary], estimator: str) -> s
     same = [row.get("defined") for row in alone] == [row.get("defined") for row in rows]
     if estimator != RECOMMENDED or not same or not all(is_number(row.get("mae")) for row in alone):
         return ""
-    mae = percent(_mean_mae(cells, SUPPORT_ALONE))
-    gap = _gap(cells, estimator, SUPPORT_ALONE)
+    mae = percent(mean_mae(cells, SUPPORT_ALONE))
+    gap = mae_gap(cells, estimator, SUPPORT_ALONE)
     if gap is None:
         return f", and by {mae} from the shots alone"
     verdict = "not clearly nearer with them"
@@ -213,16 +235,24 @@ def _constant_clause(
     cells: Sequence[ClassificationSummary], estimator: str, tells_apart: bool
 ) -> str:
     """A clause that compares the MAE with the constant baseline's on the same episodes."""
+    constant = beside_constant(cells, estimator, tells_apart)
+    clause = _gap_clause(mae_gap(cells, estimator))
+    return f"; saying the same of all would be off by {constant}{clause}." if constant else "."
+
+
+def beside_constant(
+    cells: Sequence[ClassificationSummary], estimator: str, tells_apart: bool
+) -> str:
+    """MAE of the constant baseline, and whether the estimator is nearer; empty without one."""
     baseline = _constant_maes(cells, estimator)
     if not baseline:
-        return "."
-    gap = _gap(cells, estimator)
+        return ""
+    gap = mae_gap(cells, estimator)
     nearer = gap is not None and gap.below
     verdict = "clearly nearer" if nearer and tells_apart else "not clearly nearer"
     if nearer and not tells_apart:
         verdict = "nearer to their average"
-    constant = percent(fmean(baseline))
-    return f"; saying the same of all would be off by {constant} ({verdict}){_gap_clause(gap)}."
+    return f"{percent(fmean(baseline))} ({verdict})"
 
 
 def _gap_clause(gap: Difference | None) -> str:
@@ -232,7 +262,7 @@ def _gap_clause(gap: Difference | None) -> str:
     return f", {worse}a difference of {gap_text(gap.mean, gap.half)} points"
 
 
-def _gap(
+def mae_gap(
     cells: Sequence[ClassificationSummary], estimator: str, other: str = BASELINE
 ) -> Difference | None:
     """MAE minus that of another; None if a cell has no interval of the difference."""
@@ -250,13 +280,19 @@ def _paired(cell: ClassificationSummary, estimator: str, other: str) -> Differen
 
 
 def _coverage(cells: Sequence[ClassificationSummary], estimator: str) -> str:
+    held = held_text(cells, estimator)
+    return f" Its {held}." if held else ""
+
+
+def held_text(cells: Sequence[ClassificationSummary], estimator: str) -> str:
+    """``90 % intervals held 94 % of the errors``; empty without intervals of one level."""
     rows = [cell["estimators"][estimator] for cell in cells]
     rows = [row for row in rows if is_number(row.get("coverage"))]
     levels = {interval_level(row) for row in rows}
     if not rows or len(levels) > 1:
         return ""
     held = percent(fmean(cast("float", row["coverage"]) for row in rows), digits=0)
-    return f" Its {short_percent(levels.pop())} intervals held {held} % of the errors."
+    return f"{short_percent(levels.pop())} intervals held {held} % of the errors"
 
 
 def _others(others: Sequence[Candidate], estimator: str) -> str:
@@ -265,7 +301,7 @@ def _others(others: Sequence[Candidate], estimator: str) -> str:
     for candidate in others:
         cells = [cell for cell, _ in candidate.judged if is_number(_mae(cell, estimator))]
         if cells:
-            means.append(_mean_mae(cells, estimator))
+            means.append(mean_mae(cells, estimator))
     if not means:
         return ""
     low, high = percent(min(means)), percent(max(means))
@@ -274,7 +310,7 @@ def _others(others: Sequence[Candidate], estimator: str) -> str:
     return f" {subject}: off by {span}."
 
 
-def _joined(texts: Iterable[str]) -> str:
+def in_order(texts: Iterable[str]) -> str:
     """``4.6``, ``4.6 and 3.9``, ``4.6, 4.2 and 3.9``: in order, equal ones as well."""
     *most, last = texts
     return f"{', '.join(most)} and {last}" if most else last
@@ -300,5 +336,5 @@ def _constant_mae(cell: ClassificationSummary, estimator: str) -> float | None:
     return cast("float", row["mae"]) / (1 - skill) if is_number(skill) and skill < 1 else None
 
 
-def _mean_mae(cells: Sequence[ClassificationSummary], estimator: str) -> float:
+def mean_mae(cells: Sequence[ClassificationSummary], estimator: str) -> float:
     return fmean(cast("float", cell["estimators"][estimator]["mae"]) for cell in cells)

@@ -77,7 +77,7 @@ function frame({ width, height, x, y, label, left = 44, inset = 0 }) {
 }
 
 // The width that a chart may take, so that its letters are as large as the page's.
-function roomFor(body, columns = 1, most = 736) {
+function roomFor(body, columns = 1, most = 1136) {
   const whole = body.clientWidth || 680;
   return Math.round(Math.max(260, Math.min(most, whole / columns - 24)));
 }

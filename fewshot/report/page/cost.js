@@ -235,7 +235,7 @@ function drawCost(body) {
         make(
           "figcaption",
           { class: "caption" },
-          `Mean ${declared(currentMeasure()).short} over the ${plural(heads[0].shared, "setting")} in which all were judged, against the time that head and queries of one episode take there. The dotted line joins what nothing else beats in both.`,
+          `Mean ${declared(currentMeasure()).short} over the ${plural(heads[0].shared, "setting")} in which all were judged, against the time that head and queries of one episode take there. The dotted line joins what nothing else beats in both. The vertical axis need not begin at 0.`,
         ),
       ),
   );

@@ -19,7 +19,7 @@ function curveAxes(panels) {
       ticks: xs,
       map: alongAxis,
       text: axis.percent ? percentTick : String,
-      title: axis.title,
+      title: xs.length > 2 ? `${axis.title} (log)` : axis.title,
     },
     y: {
       domain: [share ? Math.max(0, domain[0]) : domain[0], domain[1]],
@@ -32,7 +32,7 @@ function curveAxes(panels) {
 function curvePanel(title, lines, axes, looks, names, width, tell) {
   const { svg, X, Y } = frame({
     width,
-    height: Math.round(Math.min(360, 0.72 * width)),
+    height: Math.round(Math.min(420, 0.72 * width)),
     ...axes,
     inset: 22,
     label: `${axes.y.title} against ${axes.x.title}, ${title}`,

@@ -124,6 +124,7 @@ function curveCaption(ranked, looks) {
       selectedCell() &&
       speaker(selectedCell()) &&
       `Dashed: the mean error that ${selectedCell().spokesman} predicted for the selected line. `,
+    !isError() && "The vertical axis need not begin at 0. ",
     "Points stand slightly aside so that none hides another.",
   ];
 }

@@ -81,7 +81,7 @@ function classEntry({ name, files }) {
       ? make(
           "div",
           { class: "files" },
-          names.map((file, i) => [i ? ", " : "", named(file.name)]),
+          names.map((file, i) => [i ? ", " : "", fileName(file.name, 36)]),
         )
       : null,
     more,
@@ -93,5 +93,5 @@ const shotFigure = (file) =>
     "figure",
     null,
     make("img", { src: file.picture, alt: "", width: 64, height: 64 }),
-    make("figcaption", null, named(file.name)),
+    make("figcaption", null, fileName(file.name, 26)),
   );

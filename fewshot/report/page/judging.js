@@ -80,7 +80,7 @@ function drawJudging(body) {
   const cell = selectedCell();
   const [bins, cover] = [calibrationLines(cell), coverageLines(cell)];
   const both = bins.length && cover.length && body.clientWidth > 720;
-  const width = roomFor(body, both ? 2 : 1, 520);
+  const width = roomFor(body, both ? 2 : 1, 560);
   const legend = estimatorsOf(cell)
     .map((one, look) => [one, look])
     .filter(([one]) => [...bins, ...cover].some((line) => line.name === shownName(one)));

@@ -7,7 +7,8 @@ function leaderboardSort(columns) {
 }
 
 function drawLeaderboard(body) {
-  const columns = leaderboardColumns();
+  const narrow = body.clientWidth < NARROW;
+  const columns = leaderboardColumns(narrow);
   const sort = leaderboardSort(columns);
   const table = make("tbody");
   const head = sortHead([{ key: "number", title: "#" }, ...columns], sort, (column) => {
@@ -35,7 +36,7 @@ function drawLeaderboard(body) {
       "div",
       null,
       put(
-        scrolling("Leaderboard", make("table", { class: "leaderboard" }, head, table)),
+        scrolling("Leaderboard", make("table", { class: `leaderboard${narrow ? " phone" : ""}` }, head, table)),
         { class: "scroll tall" },
         [],
       ),
@@ -46,6 +47,7 @@ function drawLeaderboard(body) {
       { class: "caption" },
       `± is half the ${levelText()} interval for other `,
       make("b", null, populationName(currentPopulation())),
+      narrow ? null : ". The pictures of intervals share a scale, from the lowest to the highest end of these rows",
       ". A row's number shows its details below; arrow keys go from row to row.",
     ),
   );

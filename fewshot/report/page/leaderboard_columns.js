@@ -175,23 +175,57 @@ function timeColumn() {
   };
 }
 
-function leaderboardColumns() {
+// On a phone what matters is seen without scrolling: the head, what tells rows apart below it, the
+// measure and its prediction. The rest follows to the right.
+const NARROW = 560;
+
+function phoneHead(keys) {
+  const column = headColumn();
+  const counted = { ways: "way", shots: "shot" };
+  const word = (cell, key) =>
+    key in counted ? `${cell[key]}-${counted[key]}` : named(cell[key] ?? MISSING);
+  const words = (cell) => keys.map((key, i) => [i ? ", " : "", word(cell, key)]);
+  return {
+    ...column,
+    fill: (cell) =>
+      make("th", { scope: "row", class: "left name" }, named(cell.head), tags(cell), make("small", { class: "soft" }, words(cell))),
+  };
+}
+
+function leaderboardColumns(narrow = false) {
   const cells = taskCells();
   const [name, at] = [currentMeasure(), currentAt()];
   const others = measureNames().filter((one) => one !== name);
   const optional = (key) => (several(cells, key) ? [key] : []);
+  const texts = ["dataset", "backbone"];
+  const keys = [...["feature"].flatMap(optional)];
+  const own = Object.keys(task().keys).flatMap(optional);
+  const counts = [...task().settings, ...optional("seed")];
+  const measure = measureColumn(name, at, true);
+  const estimated = cells.some((cell) => cell.estimators.length) ? estimatorColumns() : [];
+  const rest = [...others.map((one) => measureColumn(one, at, false))];
+  if (narrow) {
+    const apart = [...[...texts, ...task().settings].flatMap(optional), ...keys, ...own, ...optional("seed")];
+    return [
+      phoneHead(apart),
+      measure,
+      ...estimated,
+      ...rest,
+      ...numberColumns(),
+      timeColumn(),
+      ...[...texts, ...keys, ...own].map((key) => textColumn(key)),
+      ...counts.map(countColumn),
+    ];
+  }
   return [
-    textColumn("dataset"),
-    textColumn("backbone"),
-    ...optional("feature").map((key) => textColumn(key)),
+    ...[...texts, ...keys].map((key) => textColumn(key)),
     headColumn(),
-    ...Object.keys(task().keys).flatMap(optional).map((key) => textColumn(key)),
-    ...task().settings.map(countColumn),
-    ...optional("seed").map(countColumn),
-    measureColumn(name, at, true),
+    ...own.map((key) => textColumn(key)),
+    ...counts.map(countColumn),
+    measure,
     rangeColumn(name, at),
-    ...others.map((one) => measureColumn(one, at, false)),
-    ...(cells.some((cell) => cell.estimators.length) ? estimatorColumns() : []),
+    ...rest,
+    ...estimated,
     ...numberColumns(),
     timeColumn(),
   ];

@@ -24,6 +24,10 @@ const folded = (title, pairs, open = false) =>
 
 const words = (name) => name.replaceAll("_", " ");
 
+// A line to copy: one click selects all of it.
+const typed = (text) => make("pre", null, make("code", null, text));
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
 const FEATURES_AS = { l2: "of unit length", none: "as given" };
 
 function drawMade(body) {
@@ -31,11 +35,14 @@ function drawMade(body) {
   const made = cell.made ?? {};
   const run = payload.runs[made.run] ?? {};
   const own = [
-    ["Run", run.name],
+    ["Run", run.name && make("span", { title: run.folder ?? run.name }, named(run.short ?? run.name))],
+    ["Folder", run.folder ? typed(run.folder) : undefined],
     ["Made", run.created && `${run.created.slice(0, 16).replace("T", " ")} UTC`],
     ["Rows taken from", made.reused_from ?? undefined],
     ["Key", made.key ? make("code", null, made.key) : undefined],
-    ["Command", made.command ? make("pre", null, make("code", null, made.command)) : undefined],
+    ["Run it again", made.command ? typed(made.command) : undefined],
+    ["Check it", made.command ? typed(`fewshot reproduce ${quoted(run.folder)}`) : undefined],
+    ["Report on it", run.folder ? typed(`fewshot report ${quoted(run.folder)}`) : undefined],
     [`${capital(task().episode)}s`, cell.episodes],
     [capital(task().head), cell.head],
     ["Head parameters", made.head_parameters],

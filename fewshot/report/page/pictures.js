@@ -13,7 +13,7 @@ function pictureFigure({ rank, file, text, picture }, { x }) {
     safe
       ? make("img", { src: picture, alt: `${x}. ${words}.` })
       : make("p", { class: "soft" }, "No picture."),
-    make("figcaption", null, make("b", null, capital(rank)), " · ", named(file), " · ", text),
+    make("figcaption", null, make("b", null, capital(rank)), " · ", fileName(file), " · ", text),
   );
 }
 

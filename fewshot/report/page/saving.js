@@ -50,7 +50,7 @@ function standalone(svg) {
   return new XMLSerializer().serializeToString(copy);
 }
 
-const fileName = (text) =>
+const savedName = (text) =>
   text
     .replace(/[^\w.-]+/g, "_")
     .replace(/^_+|_+$/g, "")
@@ -63,7 +63,7 @@ const saveButton = (svg, name) =>
       type: "button",
       class: "save",
       "aria-label": `Save SVG: ${name}`,
-      click: () => download(`${fileName(name)}.svg`, "image/svg+xml", standalone(svg)),
+      click: () => download(`${savedName(name)}.svg`, "image/svg+xml", standalone(svg)),
     },
     "Save SVG",
   );

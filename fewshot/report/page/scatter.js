@@ -197,7 +197,7 @@ function scatterCaption(own, set, episodes) {
       : "";
   const band =
     own.level && episodes.some((one) => known(one.lower))
-      ? ` The band is the mean bounds of the ${percent(own.level, 0)} % prediction intervals: as large a share of the points should lie within.`
+      ? ` The band is the mean bounds of the ${percent(own.level, 0)} % prediction intervals: as large a share of the points should lie within; it ends where the chart does.`
       : "";
   const seen = own.sees_queries
     ? " † sees the labelled queries: an upper bound, not an estimate."

@@ -35,10 +35,10 @@ function worstTable(cell, own, episodes, show) {
           : one.episode,
       ),
       cellOf(percent(one.predicted)),
-      intervals &&
-        cellOf(known(one.lower) ? `${percent(one.lower)} to ${percent(one.upper)}` : MISSING),
       cellOf(percent(one.actual)),
       cellOf(percent(one.predicted - one.actual, 1, true)),
+      intervals &&
+        cellOf(known(one.lower) ? `${percent(one.lower)} to ${percent(one.upper)}` : MISSING),
       make(
         "td",
         { class: "wrap" },
@@ -69,9 +69,9 @@ function worstTable(cell, own, episodes, show) {
             null,
             head("Episode"),
             head("Predicted", "%"),
-            intervals && head("Interval", `${percent(own.level, 0)} %`),
             head("Actual", "%"),
             head("Difference", "points"),
+            intervals && head("Interval", `${percent(own.level, 0)} %`),
             head("Classes", null, true),
           ),
         ),

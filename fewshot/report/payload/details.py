@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fewshot.report.charts.confusion import ConfusionChart
 from fewshot.report.charts.details import Cloud, Details, PartsChart, Picture, thinned
 from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.payload.packing import file_numbers, shares, small_numbers
@@ -105,6 +106,7 @@ def _entry(
     pictured = details.pictured
     return {
         "parts": None if details.parts is None else _parts(details.parts, shared),
+        "confusion": None if details.confusion is None else _confusion(details.confusion, shared),
         "clouds": [
             {
                 "words": shared.place(asdict(chart.words)),
@@ -134,6 +136,18 @@ def _parts(chart: PartsChart, shared: Shared) -> dict[str, Any]:
         "colors": shared.place([row.color for row in chart.rows]),
         "weight_title": chart.weight,
         **{name: packed(name) for name in ("value", "lower", "upper", "predicted", "weight")},
+    }
+
+
+def _confusion(chart: ConfusionChart, shared: Shared) -> dict[str, Any]:
+    """Classes and pairs; names of classes are shared by number."""
+    return {
+        "total": chart.total,
+        "classes": [[shared.place(str(name)), *numbers] for name, *numbers in chart.classes],
+        "pairs": [
+            [shared.place(str(true)), shared.place(str(other)), *numbers]
+            for true, other, *numbers in chart.pairs
+        ],
     }
 
 

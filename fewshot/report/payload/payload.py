@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fewshot.progress import bar
-from fewshot.report.answer import Part, answer
+from fewshot.report.answer import Part, answer, evaluated_cells
 from fewshot.report.charts import calibration, coverage, scatter
-from fewshot.report.comparison.paired import EvaluatedCell
 from fewshot.report.comparison.ranks import ranks
 from fewshot.report.intervals import intervals_of
 from fewshot.report.payload.cells import CellEntry, cell_entry
@@ -21,13 +20,13 @@ from fewshot.report.payload.names import NameBook
 from fewshot.report.payload.points import POINT_BYTES, pack_points
 from fewshot.report.payload.run_files import RunFolders
 from fewshot.report.payload.thumbnails import THUMBNAIL_BYTES, thumbnails
-from fewshot.report.tasks import cells_by_task, report_of, tables_of, task_order
+from fewshot.report.tasks import cells_by_task, report_of, task_order
 from fewshot.report.text.left_out import failure_text, left_out_text
 from fewshot.report.text.listed import listed
 from fewshot.report.wording import Cell, group_cells
 from fewshot.results.aside import aside_text
 from fewshot.results.schema import JoinedSummary
-from fewshot.tasks.base import dataset_label, head_label
+from fewshot.tasks.base import dataset_label
 
 VERSION = 2
 LEVEL = 0.95  # of intervals, where a run does not record it
@@ -58,7 +57,7 @@ def payload(
         Size of points and of thumbnails at most; without thumbnails there are no other pictures.
     """
     folders, names = RunFolders(summary, runs), NameBook()
-    pairs = _evaluated(summary["cells"], rows)
+    pairs = evaluated_cells(summary["cells"], rows)
     points, sets, places = pack_points(pairs, folders, names, point_bytes)
     cells = []
     for cell, _ in pairs:
@@ -128,24 +127,6 @@ def level_of(cell: Cell) -> float:
     intervals = (intervals_of(task, entry, main) for entry in task.entries(cell, main))
     levels = (row.get("level") for rows in intervals for row in rows.values())
     return min((float(level) for level in levels if level), default=LEVEL)
-
-
-def _evaluated(cells: Iterable[Cell], rows: Mapping[str, pd.DataFrame]) -> list[EvaluatedCell]:
-    """Cells with their rows, in the order of the page."""
-    return [
-        pair
-        for task, group in cells_by_task(cells).items()
-        for pair in report_of(task).evaluated(
-            sorted(group, key=_order), tables_of(report_of(task).task, rows)
-        )
-    ]
-
-
-def _order(cell: Cell) -> tuple[Any, ...]:
-    """Sort key of the cells of a task."""
-    keys = (str(cell.get(key, "")) for key in report_of(cell["task"]).task.keys)
-    names = dataset_label(cell), cell["backbone"], cell["feature"], head_label(cell)
-    return *names, cell["ways"], cell["shots"], cell["seed"], *keys
 
 
 def _datasets(

@@ -84,6 +84,11 @@ class RunFolder:
         return "\n".join(re.findall(r"^  (?:kind|root|path): .*", block[1], re.M)) if block else ""
 
     @property
+    def folder(self) -> str | None:
+        """Its path; None of results that are in no folder."""
+        return None if self.path is None else str(final_path(self.path.resolve()))
+
+    @property
     def command(self) -> str | None:
         """Command that repeats the run from its saved configuration; None without one."""
         if self.path is None or not (self.path / "config.yaml").is_file():
@@ -119,6 +124,20 @@ def final_path(folder: Path) -> Path:
     return folder.with_name(name) if folder.name else folder.resolve()
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """Names without the parts between commas that all of them have, if they still differ.
+
+    Examples
+    --------
+    >>> short_names(["0_head=ncm,runs=a", "1_head=lda,runs=a"])
+    ['0_head=ncm', '1_head=lda']
+    """
+    parts = [name.split(",") for name in names]
+    shared = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    short = [",".join(part for part in own if part not in shared) for own in parts]
+    return short if all(short) and len(set(short)) == len(set(names)) else list(names)
+
+
 class RunFolders:
     """The run folders of a page, with access by cell.
 
@@ -151,6 +170,9 @@ class RunFolders:
 
     def descriptions(self) -> list[dict[str, Any]]:
         """Name, time, environment and data of every run."""
+        short = short_names([run.name for run in self.runs])
         return [
-            {"name": run.name} | {key: run.about.get(key) for key in ABOUT} for run in self.runs
+            {"name": run.name, "short": name, "folder": run.folder}
+            | {key: run.about.get(key) for key in ABOUT}
+            for run, name in zip(self.runs, short, strict=True)
         ]

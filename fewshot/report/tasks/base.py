@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fewshot.report.citing.made import made_of
+from fewshot.report.comparison.ahead import ends
 from fewshot.report.comparison.measured import best_lines
 from fewshot.report.intervals import by_population, intervals_of, main_interval
 from fewshot.report.payload.entries import (
@@ -257,6 +258,13 @@ class TaskReport:
         """
         return measured_text(self, cells, explained=explained)
 
+    def recommended(self, cells: Sequence[Cell]) -> tuple[Sequence[Cell], Sequence[str]]:
+        """Cells with the estimators alone that a terminal shows unasked, and names of the others.
+
+        By default the cells as they are.
+        """
+        return cells, ()
+
     def markdown(self, cells: Sequence[Cell]) -> str:
         """The same numbers as GitHub-flavoured Markdown tables."""
         return measured_markdown(self, cells)
@@ -285,6 +293,10 @@ class TaskReport:
     def lines(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
         """Sentences on the cells of one data set: what is best, and whether clearly."""
         return best_lines(self, [cell for cell, _ in evaluated])
+
+    def brief(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """Those of `lines` that a terminal shows above its table: the first and the last."""
+        return ends(self.lines(evaluated))
 
     def about_best(self, cells: Sequence[Cell]) -> str:
         """A clause on the best cells, one per seed, that ends their sentence; none by default."""

@@ -16,15 +16,21 @@ from fewshot.report.payload.entries import (
 )
 from fewshot.report.tasks.base import TaskReport
 from fewshot.report.text.classification import classification_markdown, classification_text
-from fewshot.report.wording import Cell
+from fewshot.report.wording import RECOMMENDED, Cell
 from fewshot.tasks.classification.schema import ClassificationSummary
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fewshot.report.cell_rows import CellRows
+    from fewshot.report.charts.details import Details
     from fewshot.report.comparison.paired import ClassifiedCell, EvaluatedCell
     from fewshot.report.figures.plots import Plot
+
+
+NOT_KEPT = (
+    "the run that computed this cell did not keep it; results.policy=always computes it again"
+)
 
 
 class ClassificationReport(TaskReport):
@@ -38,6 +44,8 @@ class ClassificationReport(TaskReport):
             "episode", "estimator", "sees_unlabelled", "predicted_error", "lower", "upper",
             "actual_error",
         ),
+        "classes": ("class", "episodes", "queries", "accuracy", "lower", "upper"),
+        "confusion": ("class", "taken_for", "queries", "opportunities"),
     }  # fmt: skip
     cost_caption = (
         f"{TaskReport.cost_caption} Time of a cell has its base-class episodes and estimators too."
@@ -59,6 +67,25 @@ class ClassificationReport(TaskReport):
         from fewshot.report.comparison.best import classification_lines
 
         return classification_lines(_classified(evaluated))
+
+    def brief(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """The best combination and its predicted errors, at the fewest and the most shots."""
+        from fewshot.report.comparison.best import brief_lines
+
+        return brief_lines(_classified(evaluated))
+
+    def recommended(self, cells: Sequence[Cell]) -> tuple[Sequence[Cell], Sequence[str]]:
+        """Cells that have the recommended estimator with that one alone."""
+        shown: list[Cell] = []
+        others: dict[str, None] = {}
+        for cell in _typed(cells):
+            if RECOMMENDED in cell["estimators"]:
+                others |= dict.fromkeys(name for name in cell["estimators"] if name != RECOMMENDED)
+                chosen = {RECOMMENDED: cell["estimators"][RECOMMENDED]}
+                shown.append(cast("ClassificationSummary", {**cell, "estimators": chosen}))
+            else:
+                shown.append(cell)
+        return shown, list(others)
 
     def overall(self, datasets: Sequence[Sequence[EvaluatedCell]]) -> list[str]:
         """The best combination on the ways and shots that all data sets share."""
@@ -99,6 +126,16 @@ class ClassificationReport(TaskReport):
         charts = (unlabelled_chart(_typed(cells), measure) for measure in ("mae", "width"))
         return [chart for chart in charts if chart is not None]
 
+    def details(
+        self, cells: Sequence[Cell], rows: Mapping[str, pd.DataFrame]
+    ) -> Sequence[Details | None]:
+        """Accuracy per class and confused pairs, of cells whose runs kept them."""
+        from fewshot.report.charts.confusion import confusion_charts
+        from fewshot.report.charts.details import Details
+
+        charts = confusion_charts(cells, rows["classes"], rows["confusion"])
+        return [None if chart is None else Details(confusion=chart) for chart in charts]
+
     def measures(self, cell: Cell) -> list[MeasureEntry]:
         """The accuracy; predictions of the error have a section of their own."""
         accuracy = self.task.measures[0]
@@ -122,8 +159,8 @@ class ClassificationReport(TaskReport):
         return predictions_of(_typed([cell])[0], rows)
 
     def facts(self, cell: Cell) -> Iterable[tuple[str, str]]:
-        """None beside those of all tasks."""
-        return ()
+        """Why there is no accuracy per class, where there is none."""
+        return () if "class_rows" in cell else (("Accuracy per class", NOT_KEPT),)
 
     def main_value(self, cell: Cell) -> float | None:
         """The mean accuracy."""

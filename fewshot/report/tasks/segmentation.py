@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from fewshot.report.charts.details import Details
 from fewshot.report.charts.segmentation import class_chart, details_of, scatter_of
+from fewshot.report.comparison.ahead import ends
 from fewshot.report.intervals import half_text, intervals_of, main_interval
 from fewshot.report.payload.entries import MeasureEntry, measure_entry
 from fewshot.report.tasks.base import Number, Parts, TaskReport
@@ -186,6 +187,11 @@ class SegmentationReport(TaskReport):
         """The best heads, how well they were predicted, and what is not to be believed."""
         cells = [cell for cell, _ in evaluated]
         return [*super().lines(evaluated), *optimism_lines(cells), *reservation_lines(cells)]
+
+    def brief(self, evaluated: Sequence[EvaluatedCell]) -> list[str]:
+        """The best heads with the fewest and the most annotated images, and reservations."""
+        best = ends(super().lines(evaluated))
+        return [*best, *reservation_lines([cell for cell, _ in evaluated])]
 
     def about_best(self, cells: Sequence[Cell]) -> str:
         """``predicted from the support alone 46.1 % on average, off by 1.8 points; ...``."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from fewshot.report.aligned import (
     LONGEST_HEAD,
-    WIDTH,
     aligned,
     legend,
     markdown,
     short,
+    terminal_width,
     wrapped,
 )
 from fewshot.report.comparison.order import no_order_notes
@@ -134,7 +134,7 @@ def _fitting(
     used = len(row_labels[0])
     for column in estimator_columns(cells):
         needed = len(ESTIMATOR_GAP) + len(_column(cells, column)[0])
-        if blocks[-1] and used + needed > WIDTH:
+        if blocks[-1] and used + needed > terminal_width():
             blocks.append([])
             used = len(row_labels[0])
         blocks[-1].append(column)
@@ -238,37 +238,28 @@ def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSum
 
 
 def _legend(cells: Sequence[ClassificationSummary]) -> str:
-    fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
     oracles, level = oracle_names(cells), interval_levels_text(cells)
-    unseen = f"made without a query{f', except {ORACLE_MARK}' if oracles else ''}"
+    apart = "; no image is in two of them" * all(map(_is_closed_form, cells))
+    others = "other images of these classes" if apart else "other draws from these images"
+    farther = "Other classes" if apart else "Other images or classes"
     meaning = {
-        "accuracy, error": "measured on the queries; ± is the "
-        f"{level_text(cells)} interval of the mean over episodes: other draws from these images "
-        "of these classes. Other images or other classes would differ by more.",
-        OTHER_CLASSES: "the same interval for other classes and images; "
-        "- where every episode has all classes",
-        "pred": f"mean predicted error in %, {unseen}",
-        "MAE": "mean |predicted - actual| per episode, in percentage points; * marks the "
-        f"lowest{fair}",
+        "±": f"{level_text(cells)} interval of the mean over episodes{apart}: {others}. {farther} "
+        "would differ by more."
     }
-    if all(_is_closed_form(cell) for cell in cells):
-        meaning["accuracy, error"] = (
-            f"measured on the queries; ± is the {level_text(cells)} interval of the mean over "
-            "episodes. As no image is in two episodes, it is one for other images of these classes "
-            "too. Other classes would differ by more."
-        )
-    if not _has_classes(cells):
-        del meaning[OTHER_CLASSES]
+    if _has_classes(cells):
+        meaning[OTHER_CLASSES] = "for other classes and images; - where every episode has all"
     if _is_uneven(cells):
-        meaning["accuracy, error"] = (
-            f"classes that have queries weigh alike; {meaning['accuracy, error']}"
-        )
+        meaning["accuracy"] = "classes that have queries weigh alike"
         meaning[OF_QUERIES] = "share of all queries that are right, as papers on such episodes say"
+    if estimator_columns(cells):
+        unseen = f"made without a query{f', except {ORACLE_MARK}' * bool(oracles)}"
+        meaning["pred"] = f"mean predicted error in %, {unseen}"
+        meaning["MAE"] = "mean |predicted - actual| per episode, in points"
+    if any(map(nearest_estimators, cells)):
+        fair = " of those that predicted most episodes" if any_partly_missing(cells) else ""
+        meaning["MAE"] += f"; * marks the lowest{fair}"
     if level:
-        meaning["cov"] = (
-            "share of episodes in % whose actual error lay in the estimator's interval: "
-            f"{level} if the interval is right"
-        )
+        meaning["cov"] = f"share of errors in the estimator's interval: {level} if it is right"
     if unlabelled_names(cells):
         meaning[UNLABELLED_MARK] = f"{SEES_UNLABELLED}; * marks the lowest of either"
     if oracles:

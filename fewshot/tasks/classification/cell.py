@@ -32,6 +32,7 @@ from fewshot.tasks.calibration.choosing import (
     fitted_calibrator,
     knows_images,
 )
+from fewshot.tasks.classification.by_class import class_rows, confusion_rows
 from fewshot.tasks.classification.schema import (
     EPISODES,
     NAME,
@@ -42,6 +43,7 @@ from fewshot.tasks.classification.schema import (
 )
 from fewshot.tasks.engine.base_classes import evaluate_base_classes, fit_on_base_classes
 from fewshot.tasks.engine.base_drawing import BaseEpisodes, draw_base_episodes, unlabelled_like
+from fewshot.tasks.engine.confusion import ConfusionCounts
 from fewshot.tasks.engine.context import check_uses
 from fewshot.tasks.engine.episodes import Predicted, actual_errors, predicted_errors
 from fewshot.tasks.engine.least_shots import check_least_shots
@@ -92,8 +94,10 @@ def evaluate_cell(
     }
     all_estimators = {**estimators, **wrapped}  # the others stay unfitted and predict NaN
     engine_start = time.perf_counter()
+    names = bank.classnames
+    confused = ConfusionCounts(len(names))
     by_class, queries = actual_errors(
-        bank, episodes, classifier, progress=settings.progress, **settings.engine
+        bank, episodes, classifier, progress=settings.progress, confused=confused, **settings.engine
     )
     seconds = time.perf_counter() - engine_start
     base_classes = evaluate_base_classes(bank, base, classifier, **settings.engine)
@@ -107,7 +111,12 @@ def evaluate_cell(
     cell = cell_columns(NAME, bank, episodes, head, seed)
     sees = {key for key, value in all_estimators.items() if sees_unlabelled(value, episodes)}
     rows = _episode_rows(cell, bank, episodes, by_class, queries)
-    prediction_table = _prediction_rows(cell, rows, predicted, calibrated, sees)
+    tables = {
+        "episodes": rows,
+        "predictions": _prediction_rows(cell, rows, predicted, calibrated, sees),
+        "classes": class_rows(cell, names, episodes, by_class, queries),
+        "confusion": confusion_rows(cell, names, episodes, queries, confused),
+    }
     summary: ClassificationSummary = {
         **cell,
         "queries": queries_of(episodes),
@@ -126,12 +135,13 @@ def evaluate_cell(
             rows["actual_error"].to_numpy(), predicted, all_estimators, calibrated, sees, knowing
         ),
         "comparisons": _comparisons(predicted, rows["actual_error"].to_numpy()),
+        "class_rows": len(tables["classes"]),
+        "confusion_rows": len(tables["confusion"]),
         "hashes": {"features": bank.hash(), "episodes": episodes.hash()},
         "duration_s": time.perf_counter() - begun,
         "episodes_per_second": len(episodes) / seconds,
     }
     calibrator = fitted_calibrator(bank, name, episodes.nominal_shots, wrapped)
-    tables = {"episodes": rows, "predictions": prediction_table}
     return Result(tables, summary, calibrator)
 
 

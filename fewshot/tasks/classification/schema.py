@@ -60,6 +60,8 @@ class ClassificationSummary(CellSummary):
     actual_error: Interval
     estimators: dict[str, EstimatorSummary]
     comparisons: NotRequired[list[EstimatorComparison] | None]
+    class_rows: NotRequired[int]
+    confusion_rows: NotRequired[int]
 
 
 NAME = "classification"
@@ -88,6 +90,32 @@ PREDICTIONS = Table(
         "actual_error": "float64",
     },
     per_episode="estimators",
+)
+# A row per class with queries: its accuracy over all of them, with an interval over episodes.
+CLASSES = Table(
+    "classes",
+    {
+        "class": "str",
+        "episodes": "int64",  # that have queries of it
+        "queries": "int64",
+        "accuracy": "float64",
+        "lower": "float64",
+        "upper": "float64",
+    },
+    total="class_rows",
+    by_episode=False,
+)
+# A row per pair of classes of which a query of one was taken for the other.
+CONFUSION = Table(
+    "confusion",
+    {
+        "class": "str",  # true
+        "taken_for": "str",
+        "queries": "int64",  # of the class, that were taken for the other
+        "opportunities": "int64",  # queries of the class in episodes that have both
+    },
+    total="confusion_rows",
+    by_episode=False,
 )
 ESTIMATORS = Entries("estimators", "estimator")
 

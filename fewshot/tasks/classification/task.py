@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fewshot.tasks.base import Value, value_of
 from fewshot.tasks.classification.schema import (
+    CLASSES,
+    CONFUSION,
     EPISODES,
     MEASURES,
     NAME,
@@ -34,7 +36,7 @@ class Classification(EpisodicTask):
     forecast = "fewshot.evaluation.predict:predict"
     title = "Classification"
     references = ()
-    tables = (EPISODES, PREDICTIONS)
+    tables = (EPISODES, PREDICTIONS, CLASSES, CONFUSION)
     measures = MEASURES
     report = "fewshot.report.tasks.classification:ClassificationReport"
 

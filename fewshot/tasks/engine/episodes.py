@@ -25,6 +25,7 @@ from fewshot.tasks.engine.batches import (
     query_images,
     support_images,
 )
+from fewshot.tasks.engine.confusion import ConfusionCounts
 from fewshot.tasks.engine.equal_ways import by_group, padded
 from fewshot.tasks.engine.linear_heads import linear_answers, linear_errors_on_all
 from fewshot.tasks.engine.predicted import (
@@ -54,6 +55,7 @@ def actual_errors(
     device: torch.device,
     threads: int | None = None,
     progress: Progress | None = None,
+    confused: ConfusionCounts | None = None,
 ) -> tuple[NDArray, NDArray]:
     """Errors of a head on episodes: the share of misclassified queries of every class.
 
@@ -72,6 +74,8 @@ def actual_errors(
         Cores to use; all by default.
     progress : callable, optional
         Called with the number of episodes finished since the last call.
+    confused : ConfusionCounts, optional
+        Gets the misclassified queries.
 
     Returns
     -------
@@ -84,7 +88,9 @@ def actual_errors(
     def count(part: EpisodeSet) -> tuple[NDArray, NDArray]:
         on_all = part.query is None and head.is_linear
         errors = linear_errors_on_all if on_all else _gathered
-        return errors(bank, part, head, device=device, threads=threads, progress=progress)
+        return errors(
+            bank, part, head, device=device, threads=threads, progress=progress, confused=confused
+        )
 
     wrong, queries = padded(episodes, count)
     with np.errstate(invalid="ignore"):  # NaN where a class has no query
@@ -99,6 +105,7 @@ def _gathered(
     device: torch.device,
     threads: int | None,
     progress: Progress | None,
+    confused: ConfusionCounts | None = None,
 ) -> tuple[NDArray, NDArray]:
     """Misclassified queries (E, N) and queries (E, N), a few episodes at a time."""
 
@@ -113,8 +120,12 @@ def _gathered(
             query, by_class = load_queries(bank, episodes, start, stop, device, head.uses)
             answers, mask = by_class(fitted.predict(query)), by_class(query.mask)
         mask = mask.view(stop - start, ways, -1)
-        wrong = (answers.view(mask.shape) != truth) & mask
-        return wrong.sum(-1).cpu(), mask.sum(-1).cpu()
+        answers = answers.view(mask.shape)
+        wrong = (answers != truth) & mask
+        counts = wrong.sum(-1).cpu(), mask.sum(-1).cpu()
+        if confused is not None:  # last: on an accelerator a chunk may be taken again, in halves
+            confused.add(episodes.classes[start:stop], answers, wrong)
+        return counts
 
     ways = episodes.ways
     truth = torch.arange(ways, device=device)[:, None]

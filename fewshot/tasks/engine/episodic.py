@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fewshot.exceptions import FewshotError
 from fewshot.memory import memory_error
+from fewshot.progress import announce
 from fewshot.tasks.base import EPISODIC_KEYS, Task, TaskOutput
 from fewshot.units import counted
 
@@ -78,6 +79,10 @@ class EpisodicTask(Task):
 
     def estimate(self, evaluation: Evaluation) -> str:
         """The cells and episodes of a run, and the time of the extraction of its features."""
+        return f"{self.plan(evaluation)}.\nFeatures: {super().estimate(evaluation)}"
+
+    def plan(self, evaluation: Evaluation) -> str:
+        """``4 cells of 600 episodes: 2 heads, 2 numbers of shots, 1 seed``."""
         heads, numbers, seeds = evaluation.heads, evaluation.shots, evaluation.seeds
         sampling = evaluation.sampling
         count = sampling.count if sampling.replay is None else len(sampling.replay)
@@ -87,8 +92,7 @@ class EpisodicTask(Task):
         several_ways = f"{counted(len(ways), 'number')} of ways, " if len(ways) > 1 else ""
         return (
             f"{cells} of {each}: {counted(len(heads), 'head')}, {several_ways}"
-            f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}.\n"
-            f"Features: {super().estimate(evaluation)}"
+            f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}"
         )
 
     def run(self, evaluation: Evaluation) -> TaskOutput:
@@ -98,6 +102,7 @@ class EpisodicTask(Task):
 
         for name, head in evaluation.heads:
             self.check_head(name, head)
+        announce(self.plan(evaluation))
         omitted = left_out(evaluation.heads, evaluation.shots)  # before features are extracted
         uses: frozenset[str] = frozenset().union(*(head.uses for _, head in evaluation.heads))
         bank = evaluation.bank(uses)
@@ -116,6 +121,7 @@ class EpisodicTask(Task):
         drawn = list(dict.fromkeys(episodes for episodes, _, _ in jobs))
         with evaluation.progress(sum(len(episodes) for episodes, _, _ in jobs)) as running:
             cells, failed = evaluate_missing(self, running, bank, jobs)
+        announce("")
         return TaskOutput(bank, cells, drawn, omitted, failed)
 
 
@@ -139,6 +145,9 @@ def evaluate_missing(
     keys = [_key(task, evaluation, bank, job) for job in jobs]
     store = evaluation.store
     earlier = store.find(keys)
+    if earlier:
+        missing = counted(len(set(keys) - set(earlier)), "cell")
+        announce(f"{missing} to compute, {len(earlier)} taken from earlier runs")
     if store.policy == "never":
         several = len({episodes.nominal_ways for episodes, _, _ in jobs}) > 1
         expect_complete(

@@ -20,6 +20,7 @@ from fewshot.tasks.engine.batches import (
     load_support,
     map_chunks,
 )
+from fewshot.tasks.engine.confusion import ConfusionCounts
 
 # Bytes of weights held at a time; the classes are read once for each group of episodes.
 WEIGHT_BYTES = 256 << 20
@@ -83,6 +84,7 @@ def linear_errors_on_all(
     device: torch.device,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
+    confused: ConfusionCounts | None = None,
 ) -> tuple[NDArray, NDArray]:
     """Misclassified queries (E, N) and queries (E, N) when all images of the classes are queries.
 
@@ -94,7 +96,7 @@ def linear_errors_on_all(
     """
     index = ClassIndex.of(episodes.labels)
     set_aside = episodes.set_aside
-    wrong = np.zeros(episodes.classes.shape, dtype=np.int64)
+    mistakes = np.zeros(episodes.classes.shape, dtype=np.int64)
     bytes_each = episodes.ways * bank.dim * 4
     for start, stop in chunks(len(episodes), bytes_each, WEIGHT_BYTES):
         weights, biases = _fit(bank, episodes, head, start, stop, device, threads)
@@ -116,17 +118,22 @@ def linear_errors_on_all(
                 scores = _scores(features, weights[episode], biases[episode])
                 best, answers = scores.max(-1)
                 check_scores(head, best)
-                count = _wrong(answers, rows, others, way)
-                done.append((start + episode, way, count))
+                wrong = _wrong(answers, rows, others, way)
+                if confused is not None:
+                    place = np.flatnonzero(wrong)
+                    chosen = answers.cpu().numpy().reshape(-1)[place]
+                    classes = episodes.classes[start + episode]
+                    confused.add_class(c, classes[place % len(episode), chosen])
+                done.append((start + episode, way, wrong.sum(0)))
             return done
 
         ranges = [(i, i + 1) for i in range(len(jobs))]
         for done in map_chunks(work, ranges, device, threads):
             for episode, way, count in done:
-                wrong[episode, way] = count
+                mistakes[episode, way] = count
         if progress:
             progress(stop - start)
-    return wrong, episodes.query_counts
+    return mistakes, episodes.query_counts
 
 
 def _fit(
@@ -173,12 +180,11 @@ def _scores(features: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
 
 
 def _wrong(answers: Tensor, rows: NDArray, others: NDArray, way: NDArray) -> NDArray:
-    """Number of misclassified images (m,) of one class in m episodes, without those set aside.
+    """Which images (n, m) of one class are misclassified queries in m episodes.
 
-    answers (n, m), rows (n,) ascending, others (m, X), way (m,).
+    answers (n, m), rows (n,) ascending, others (m, X) that are no queries, -1 pads; way (m,).
     """
-    wrong = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
-    place = np.searchsorted(rows, others)
-    columns = np.arange(len(way))[:, None]
-    wrong_others = wrong[np.minimum(place, len(rows) - 1), columns] & (others >= 0)
-    return wrong.sum(0) - wrong_others.sum(-1)
+    wrong: NDArray = (answers != torch.from_numpy(way).to(answers)).cpu().numpy()
+    episode, place = np.nonzero(others >= 0)
+    wrong[np.searchsorted(rows, others[episode, place]), episode] = False
+    return wrong

@@ -178,7 +178,7 @@ def test_auto_is_first_and_coverage_stands_beside_the_error(judged):
         f"{100 * auto['coverage']:.0f}",
     ]
     words = " ".join(table.split())
-    assert "90 % if the interval is right" in words
+    assert "90 % if it is right" in words
 
 
 def test_no_intervals_no_coverage(run, old):
