@@ -17,17 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Pages outside of docs/, by patterns.
 OUTSIDE = ("*.md", "examples/**/*.md", "datasets/README.md", "datasets/*/README.md")
 IMAGES = (".svg", ".png", ".jpg", ".gif")
-# Pages that the landing page may name before they are there.
-PLANNED = (
-    "start",
-    "howto",
-    "glossary",
-    "faq",
-    "troubleshooting",
-    "examples/index",
-    "published",
-    "citing",
-)
 LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".sh": "sh", ".json": "json"}
 # Code, where nothing is a link; else the target of a link or of an image.
 CODE_OR_LINK = re.compile(
@@ -152,9 +141,6 @@ def sources() -> dict[str, str | Path]:
     for name in made:
         if PurePosixPath(name).name == "index.md":
             made[name] += contents(name, made)
-    for name in PLANNED:
-        if f"{name}.md" not in made:
-            made["index.md"] = re.sub(rf"(?m)^{name}\n", "", made["index.md"])
     return made
 
 

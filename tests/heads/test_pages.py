@@ -62,6 +62,6 @@ def test_every_head_is_in_the_overview_and_the_count_is_right():
     overview = (ROOT / "docs/heads/README.md").read_text(encoding="utf-8")
     assert [name for name in heads.names() if f"[`{name}`](" not in overview] == []
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    tens, ones = re.search(r"(?m)^(\w+)-?(\w*) heads, all episodes at once", readme).groups()
+    tens, ones = re.search(r"(?i)(\w+)-(\w+)\sheads, all episodes at once", readme).groups()
     count = TENS[tens.lower()] + (ONES.index(ones) if ones else 0)
     assert count == len(heads.names())
