@@ -94,3 +94,27 @@ def test_help_has_examples(capsys):
         main(["report", "--help"])
     assert caught.value.code == 0
     assert "fewshot report runs --figures svg,pdf" in capsys.readouterr().out
+
+
+def test_runs_by_name_and_estimators_on_request(fewshot, feature_settings):
+    settings = (*feature_settings, "head=ncm", "episodes.shots=5")
+    first = fewshot(*settings, "estimator=[auto,loo]")
+    assert first.code == 0, first.err
+    assert first.out.startswith("f\n  5-way, 5 shots: ")  # the answer
+    assert "1 more estimator: fewshot report latest --estimators all" in first.out
+    assert first.out.endswith("To print this again: fewshot report latest\n")
+    again, both = fewshot("report", "latest"), fewshot("report", "latest", "--estimators", "all")
+    assert again.code == both.code == 0
+    assert "loo" not in again.out and " loo" in both.out
+    (run,) = run_folders()
+    assert f"Report over 1 run: {run / 'report.html'}" in again.out
+    assert fewshot("results", "query", run.name[:10]).code == 0
+    everything = fewshot(*settings, "estimator=[auto,loo]", "report.estimators=all")
+    assert " loo" in everything.out and "more estimator" not in everything.out
+    several = fewshot("report", run.name[:4])
+    assert several.code == 2 and "2 runs have" in several.err
+
+
+def test_other_choices_of_estimators_are_refused(refusal, feature_settings):
+    assert "--estimators: expected one of" in refusal("report", "runs", "--estimators", "loo")
+    assert "report.estimators: expected one of" in refusal(*feature_settings, "report.estimators=x")

@@ -79,19 +79,26 @@ class EpisodicTask(Task):
 
     def estimate(self, evaluation: Evaluation) -> str:
         """The cells and episodes of a run, and the time of the extraction of its features."""
-        return f"{self.plan(evaluation)}.\nFeatures: {super().estimate(evaluation)}"
+        plan = self._plan(evaluation, evaluation.labels())
+        return f"{plan}.\nFeatures: {super().estimate(evaluation)}"
 
-    def plan(self, evaluation: Evaluation) -> str:
-        """``4 cells of 600 episodes: 2 heads, 2 numbers of shots, 1 seed``."""
+    def _plan(self, evaluation: Evaluation, bank: FeatureBank | None = None) -> str:
+        """``4 cells of 600 episodes: 2 heads, 2 numbers of shots, 1 seed``.
+
+        Without the labels of a bank the number of ways, and so that of cells, is not known.
+        """
         heads, numbers, seeds = evaluation.heads, evaluation.shots, evaluation.seeds
         sampling = evaluation.sampling
         count = sampling.count if sampling.replay is None else len(sampling.replay)
         each = "all disjoint episodes" if isinstance(count, str) else counted(count, "episode")
-        ways = sampling.numbers_of_ways(evaluation.labels())
-        cells = counted(len(heads) * len(ways) * len(numbers) * len(seeds), "cell")
-        several_ways = f"{counted(len(ways), 'number')} of ways, " if len(ways) > 1 else ""
+        several_ways = ""
+        if bank is not None:
+            ways = sampling.numbers_of_ways(bank)
+            cells = counted(len(heads) * len(ways) * len(numbers) * len(seeds), "cell")
+            several_ways = f"{counted(len(ways), 'number')} of ways, " if len(ways) > 1 else ""
+            each = f"{cells} of {each}"
         return (
-            f"{cells} of {each}: {counted(len(heads), 'head')}, {several_ways}"
+            f"{each}: {counted(len(heads), 'head')}, {several_ways}"
             f"{counted(len(numbers), 'number')} of shots, {counted(len(seeds), 'seed')}"
         )
 
@@ -102,13 +109,14 @@ class EpisodicTask(Task):
 
         for name, head in evaluation.heads:
             self.check_head(name, head)
-        announce(self.plan(evaluation))
+        announce(self._plan(evaluation))
         omitted = left_out(evaluation.heads, evaluation.shots)  # before features are extracted
         uses: frozenset[str] = frozenset().union(*(head.uses for _, head in evaluation.heads))
         bank = evaluation.bank(uses)
         for name, head in evaluation.heads:
             check_uses(bank, name, head.uses)
         self.check(evaluation, bank)
+        announce(self._plan(evaluation, bank))
         drawn_sets = evaluation.episodes(bank)
         omitted += unequally_few(evaluation.heads, [episodes for _, episodes in drawn_sets])
         evaluation.notices.left_out(omitted)
