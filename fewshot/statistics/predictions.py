@@ -109,8 +109,8 @@ def hindsight_mae(predicted: NDArray, actual: NDArray) -> float | None:
     --------
     >>> import numpy as np
     >>> from fewshot.statistics.predictions import hindsight_mae
-    >>> hindsight_mae(np.array([0.5, 0.5, np.nan]), np.array([0.1, 0.3, 0.9]))
-    0.1
+    >>> hindsight_mae(np.array([0.5, 0.5, np.nan]), np.array([0.25, 0.75, 0.9]))
+    0.25
     """
     a = actual[np.isfinite(predicted) & np.isfinite(actual)]
     return float(np.abs(a - a.mean()).mean()) if len(a) else None

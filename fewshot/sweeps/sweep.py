@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +19,6 @@ from fewshot.exceptions import FewshotError
 from fewshot.files import atomic_path
 from fewshot.paths import KEPT
 from fewshot.progress import Work, stage
-from fewshot.report.text.terminal import Estimators
 from fewshot.sweeps import launchers as launching
 from fewshot.sweeps.grid import number_of_jobs
 from fewshot.sweeps.lock import acquire_lock, release_lock
@@ -28,6 +27,9 @@ from fewshot.sweeps.rerun import job_arguments, shell_line
 from fewshot.sweeps.traces import FAILURES, Traces
 from fewshot.text.llm.settings import check_no_secret
 from fewshot.units import counted
+
+if TYPE_CHECKING:
+    from fewshot.report.text.terminal import Estimators
 
 GONE = "its process is gone, perhaps killed for want of memory; fewer jobs at a time need less"
 # What a job of Slurm without a result may have met.

@@ -169,7 +169,7 @@ def test_a_setting_that_is_wrong(refusal, feature_settings, settings, message):
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("lits", "Did you mean 'list'"), ("xyz", "Available: bank, calibrate, card, classify, ")],
+    [("lits", "Did you mean 'list'"), ("xyz", "Available: bank, calibrate, card, cite, ")],
 )
 def test_a_command_that_does_not_exist(refusal, word, hint):
     message = refusal(word)
@@ -400,7 +400,7 @@ def test_episodes_of_another_data_set(refusal, fewshot, feature_settings):
 
 
 def test_reports_about_nothing(refusal, workplace):
-    assert "the following arguments are required: DIR" in refusal("report")
+    assert "the following arguments are required: RUN" in refusal("report")
     assert "report: expected folders of runs, got 'no'" in refusal("report", "no")
     (workplace / "empty").mkdir()
     assert "report: no run under 'empty'" in refusal("report", "empty")

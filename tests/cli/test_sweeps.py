@@ -87,7 +87,7 @@ def test_a_report_that_cannot_be_made_is_no_warning(fewshot, feature_settings, m
     monkeypatch.setattr("fewshot.report.write.join_report", refused)
     done = fewshot("-m", *feature_settings, *SETTINGS, "head=ncm", "episodes.shots=1,2")
     assert done.code == 2
-    assert done.err == "fewshot: error: --output: cannot write.\n"
+    assert done.err == "fewshot: 2 jobs\nfewshot: error: --output: cannot write.\n"
     assert "2 jobs: 2 cells computed" in done.out
 
 

@@ -239,7 +239,7 @@ def _left_entries(cell: ClassificationSummary, cells: Sequence[ClassificationSum
 
 def _legend(cells: Sequence[ClassificationSummary]) -> str:
     oracles, level = oracle_names(cells), interval_levels_text(cells)
-    apart = "; no image is in two of them" * all(map(_is_closed_form, cells))
+    apart = "; no image is in two episodes" * all(map(_is_closed_form, cells))
     others = "other images of these classes" if apart else "other draws from these images"
     farther = "Other classes" if apart else "Other images or classes"
     meaning = {
