@@ -474,10 +474,23 @@ def _notes(
                 where = f"{part if number < cell['episodes'] else ''}{setting}"
                 heads = places.setdefault((name, reason), {}).setdefault(where, [])
                 heads.append(plain(head_label(cell)))
+    everywhere = sum(len(cell["estimators"]) > 0 for cell in cells)
     return [
-        (plain(name), "; ".join(f"{w} with {joined(heads)}" for w, heads in where.items()), reason)
+        (plain(name), _places_text(where, everywhere), reason)
         for (name, reason), where in places.items()
     ]
+
+
+def _places_text(heads_by_setting: Mapping[str, Sequence[str]], everywhere: int) -> str:
+    """``2-way 1-shot and 5-way 1-shot with ncm and lda``; ``all rows`` of several settings."""
+    named = sum(map(len, heads_by_setting.values()))
+    whole = not any(" episodes of " in setting for setting in heads_by_setting)
+    if len(heads_by_setting) > 1 and whole and named == everywhere:
+        return "all rows"
+    settings: dict[tuple[str, ...], list[str]] = {}
+    for setting, heads in heads_by_setting.items():
+        settings.setdefault(tuple(heads), []).append(setting)
+    return "; ".join(f"{joined(where)} with {joined(heads)}" for heads, where in settings.items())
 
 
 def any_partly_missing(cells: Iterable[ClassificationSummary]) -> bool:

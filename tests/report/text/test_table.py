@@ -219,12 +219,22 @@ def test_an_oracle_is_known_by_what_it_sees(make):
 
 def test_fall_backs_have_a_note(judged):
     note = (
-        "gaussian, 50 of 200 episodes of 5-way 1-shot with ncm and lda; 50 of 200 episodes of "
-        "5-way 5-shot with ncm and lda: margin answered: the shots disagree with the base classes"
+        "gaussian, 50 of 200 episodes of 5-way 1-shot and 50 of 200 episodes of 5-way 5-shot with "
+        "ncm and lda: margin answered: the shots disagree with the base classes"
     )
     table = summary_table(judged.summary["cells"])
     assert "With a reservation:" in table and note in " ".join(table.split())
     assert note in markdown_table(judged.summary["cells"]).replace("\\_", "_")
+
+
+def test_a_note_on_every_row_names_none(make):
+    cells = make().summary["cells"]
+    for cell in cells:
+        row = cell["estimators"]["margin"]
+        row |= {"fallbacks": cell["episodes"], "fallback_reason": "of another kind"}
+    assert "  margin, all rows: of another kind" in summary_table(cells)
+    del cells[0]["estimators"]["margin"]["fallbacks"]
+    assert "all rows" not in summary_table(cells)
 
 
 def test_markdown_has_coverage(judged):
