@@ -310,6 +310,7 @@ def writing(setting: str, path: Path) -> Iterator[None]:
         errno.EPERM: "permission denied",
         errno.EROFS: "the file system is read-only",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
+        errno.ENOENT: "there is no such folder, and it cannot be made",
         errno.EEXIST: "a file of that name is in the way",
         errno.EISDIR: "a folder of that name is in the way",
         errno.ENAMETOOLONG: "the name is too long",

@@ -114,7 +114,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise FewshotError, where argparse would print its usage and exit."""
-        raise FewshotError(self.prog, message, f"See {self.prog} --help.")
+        remedy = f"See {self.prog} --help."
+        unknown = message.partition("unrecognized arguments: ")[2]
+        if any("=" in word and word[:1] != "-" for word in unknown.split()):
+            remedy = f"It takes options, and no SETTING=VALUE. {remedy}"
+        raise FewshotError(self.prog, message, remedy)
 
 
 def run_action(command: str, actions: Mapping[str, str], usage: str, argv: Sequence[str]) -> int:

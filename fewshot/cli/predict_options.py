@@ -119,7 +119,7 @@ def in_options(
         Whether settings of a run were given beside options.
     """
     skip = ", or leave out --strict" if strict else ""
-    words = {", or set dataset.on_error=skip": skip, "dataset.root": "DIR"}
+    words = {", or set dataset.on_error=skip": skip, "dataset.root=": "", "dataset.root": "DIR"}
     words |= {"point path to": f"point {path} to"}
     words |= {", or set dataset.same_names=keep if they are two classes": ""}
     words |= {"estimator.auto.level": "--level", "backbone.size": "--size"}

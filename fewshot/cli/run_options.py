@@ -10,6 +10,7 @@ from hydra._internal.utils import get_args_parser
 
 from fewshot.exceptions import FewshotError, suggestion
 
+SETTINGS = "A setting has no dashes: episodes.shots=5. fewshot --cfg job prints all of them."
 REMEDY = "See fewshot --help, and fewshot --hydra-help for Hydra's own options."
 
 
@@ -30,7 +31,7 @@ def check_options(arguments: Sequence[str]) -> list[str]:
         if re.match(r"--?[a-zA-Z]", word):
             name = word.partition("=")[0]
             raise FewshotError(
-                name, "there is no such option", f"{suggestion(name, known)} {REMEDY}"
+                name, "there is no such option", f"{suggestion(name, known)} {SETTINGS} {REMEDY}"
             )
     settings = [*options.overrides, *others]
     named = {word.partition("=")[0] for word in settings}

@@ -127,6 +127,13 @@ def labelled_folder(data: Any, kind: str, on_error: str) -> ImageDataset:
             raise
         raise FewshotError(argument, error.problem, error.remedy) from None
     assert isinstance(dataset, ImageDataset)
+    classes = len(np.unique(dataset.labels))
+    expect(  # before any network is loaded
+        classes > 1,
+        argument,
+        f"expected two classes or more, got {classes}",
+        "Give a sub-folder of images per class.",
+    )
     warn_left_out(dataset)
     return dataset
 

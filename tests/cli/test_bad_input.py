@@ -414,6 +414,9 @@ def test_lists_of_nothing(refusal):
     assert "heads: expected a registered name, got '*qq*'" in refusal("list", "heads", "*qq*")
     assert "required: KIND" in refusal("list")
     assert "unrecognized arguments: --foo" in refusal("list", "heads", "--foo")
+    told = refusal("predict", "photos", "paths.runs=x")
+    assert "unrecognized arguments: paths.runs=x. It takes options, and no SETTING=VALUE." in told
+    assert "A setting has no dashes: episodes.shots=5." in refusal("--shots", "5")
 
 
 def test_a_process_says_the_same_and_exits_with_2(process, feature_file):
