@@ -313,6 +313,8 @@ def evaluate(
     """
     begun = time.perf_counter()
     expect_choice("calibration", calibration, SOURCES)
+    expect(isinstance(backbone, str), "backbone", f"expected one name, got {backbone!r}",
+           "Evaluate each, then join them: fewshot.Results.join([a, b]).")  # fmt: skip
     chosen = task_named(task)
     heads = chosen.registry("head")
     given = {"head": head, "ways": ways, "shots": shots, "episodes": episodes, "queries": queries,

@@ -380,3 +380,13 @@ def test_public_names_are_there():
         assert fewshot.backbones.load("efficientnet_lite0").name
     with pytest.raises(AttributeError, match="no attribute 'Lda'"):
         _ = fewshot.heads.Lda
+
+
+def test_errors_of_python_name_no_options_of_the_command_line(results):
+    with pytest.raises(FewshotError, match=r"^heads: no cell has 'foo'"):
+        results.compare("ncm", "foo")
+
+
+def test_several_backbones_are_joined():
+    with pytest.raises(FewshotError, match=r"Results\.join"):
+        fewshot.evaluate("digits", backbone=["resnet18", "resnet50"])

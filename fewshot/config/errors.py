@@ -227,6 +227,10 @@ def _check_keys(argument: str, settings: Any, expected: Mapping[str, Any] | set[
     for key in sorted(settings.keys() - set(expected)):
         raise FewshotError(argument, f"there is no setting {key!r}", suggestion(key, expected))
     for key in sorted(set(expected) - settings.keys()):
+        if key in ("head", "estimator"):  # an empty list, as Hydra then leaves the section out
+            raise FewshotError(
+                key, "expected at least one name, got none", f"See fewshot list {key}s."
+            )
         raise FewshotError(argument, f"expected a setting {key!r}, got none", REMEDY)
 
 

@@ -90,7 +90,9 @@ def settings_of(folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         saved = yaml.safe_load(text)
     except FileNotFoundError:
         raise FewshotError(
-            "RUN", f"{folder} has no {CONFIG}", "Runs saved from Python cannot be repeated by this."
+            "RUN",
+            f"{folder} has no {CONFIG}, so that its settings are not known",
+            "Runs saved from Python have none: run the script again.",
         ) from None
     except (ValueError, yaml.YAMLError) as error:
         raise FewshotError("RUN", f"cannot read {folder / CONFIG}: {error}") from None

@@ -204,7 +204,7 @@ def _named_as(cells: Iterable[JoinedCell], of: str, names: Sequence[str]) -> lis
     known = set().union(*(names_of(cell, of) for cell in shown)) if shown else set()
     for name in names:
         if name not in known:
-            raise FewshotError(f"--{of}s", f"no cell has {name!r}", suggestion(name, known))
+            raise FewshotError(f"{of}s", f"no cell has {name!r}", suggestion(name, known))
     for cell in shown:
         label = LABELS[of](cell) if of in LABELS else cell["shown"]
         head = cell["head"]
@@ -215,7 +215,7 @@ def _named_as(cells: Iterable[JoinedCell], of: str, names: Sequence[str]) -> lis
             if len(several) > 1:
                 labels = sorted(f"{head} ({text})" if text else head for text in several)
                 raise FewshotError(
-                    "--heads", f"{head} has several variants: {', '.join(labels)}", "Name one."
+                    "heads", f"{head} has several variants: {', '.join(labels)}", "Name one."
                 )
     return shown
 

@@ -89,7 +89,7 @@ def padding_is_ignored(head: Head, case: str) -> None:
     features = torch.cat([support.features, rubbish], 2)
     mask = torch.cat([support.mask, torch.zeros(E, N, 2, dtype=torch.bool)], 2)
     padded = head.fit(Support.of(features, mask, support.context)).scores(query)
-    require_same(padded, scores, "scores with shots that the mask leaves out", head)
+    require_same(padded, scores, "scores with shots that support.mask leaves out", head)
 
 
 def padding_among_the_queries(head: Head, case: str) -> None:

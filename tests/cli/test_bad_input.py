@@ -457,3 +457,8 @@ def test_errors_do_not_steer_the_terminal(words, refusal, workplace):
     line = refusal(command, "red\x1b[31m\n\u202e\udce9", *rest)
     assert line.isprintable()
     assert "red" in line or "m\N{REPLACEMENT CHARACTER}[31m" in line
+
+
+@pytest.mark.parametrize("group", ["head", "estimator"])
+def test_an_empty_list_is_named(refusal, group):
+    assert f"{group}: expected at least one name" in refusal(f"{group}=[]")
