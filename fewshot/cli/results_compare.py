@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fewshot.cli.arguments import reworded
 from fewshot.cli.results_common import (
     add_filters,
     add_folders,
@@ -18,7 +19,7 @@ from fewshot.cli.results_common import (
     split_list,
     write_output,
 )
-from fewshot.exceptions import expect
+from fewshot.exceptions import FewshotError, expect
 from fewshot.statistics.intervals import half_width
 from fewshot.tasks.base import EPISODIC_KEYS
 from fewshot.units import counted, percent
@@ -63,13 +64,16 @@ def main(argv: Sequence[str]) -> int:
 
     of = "backbone" if arguments.heads is None else "head"
     with open_store(arguments.folders, "compare") as store:
-        comparison = compare(
-            store,
-            of,
-            arguments.heads or arguments.backbones,
-            filters_of(arguments),
-            arguments.measure,
-        )
+        try:
+            comparison = compare(
+                store,
+                of,
+                arguments.heads or arguments.backbones,
+                filters_of(arguments),
+                arguments.measure,
+            )
+        except FewshotError as error:
+            raise reworded(error, {f"{of}s": f"--{of}s"}, {}) from None
         write_output(_text(comparison, arguments.format), arguments.output)
         for line in _left_out(comparison["left_out"]):
             print(f"fewshot: not compared: {line}", file=sys.stderr)

@@ -150,7 +150,7 @@ def compare(
     FewshotError
         Fewer than two names, an unknown one, or a backbone with several feature kinds.
     """
-    expect(len(set(names)) > 1, f"--{of}s", f"expected two or more, got {', '.join(names)}")
+    expect(len(set(names)) > 1, f"{of}s", f"expected two or more, got {', '.join(names)}")
     names = list(dict.fromkeys(names))
     task, measure = _measured(chosen_cells(store.summary()["cells"], filters or {}), measure)
     values = episode_values(store, measure)  # before the summary: damaged tables join those

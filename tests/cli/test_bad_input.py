@@ -150,8 +150,8 @@ def test_what_a_sampler_cannot_draw(refused_run, feature_file, sampler, settings
         ("+head.ncm.foo=l1", "head: 'ncm' has no setting 'foo'. Available: center, l2,"),
         ("+dataset.foo=1", "dataset: 'features' has no setting 'foo'"),
         # Settings of another shape
-        ("head=[]", "settings: expected a setting 'head', got none."),
-        ("estimator=[]", "settings: expected a setting 'estimator', got none."),
+        ("head=[]", "head: expected at least one name, got none. See fewshot list heads."),
+        ("estimator=[]", "estimator: expected at least one name, got none."),
         ("features=3", "features: expected settings by name, got 3."),
         ("calibration=base", "calibration: expected settings by name, got 'base'."),
         ("episodes=3", "settings: Config group override must be a string or a list."),

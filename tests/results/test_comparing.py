@@ -141,10 +141,10 @@ def test_of_several_features_one_has_to_be_chosen(workplace, run_of, made):
 @pytest.mark.parametrize(
     ("of", "names", "words"),
     [
-        ("head", ["ncm"], "--heads: expected two or more"),
+        ("head", ["ncm"], "heads: expected two or more"),
         ("head", ["ncm", "ncm"], "two or more"),
         ("head", ["ncm", "lad"], "Did you mean 'lda'"),
-        ("backbone", ["net", "nett"], "--backbones: no cell has 'nett'"),
+        ("backbone", ["net", "nett"], "backbones: no cell has 'nett'"),
     ],
 )
 def test_mistakes(workplace, run_of, made, of, names, words):

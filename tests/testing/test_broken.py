@@ -179,7 +179,7 @@ HEADS = {
     Remembers: "expected `fit` to forget earlier supports",
     CountsItsCalls: "expected `scores` to leave the head as it is",
     WritesIntoTheSupport: "expected support.features to be left as it is",
-    SeesPadding: "that the mask leaves out|as it is by itself",
+    SeesPadding: "that support.mask leaves out|as it is by itself",
     FavoursTheFirstClass: "classes in another order",
     Guesses: "expected an accuracy above 0.5",
     NaNAtOneShot: "shapes_and_type \\(one shot\\): expected finite scores",
