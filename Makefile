@@ -2,7 +2,7 @@
 
 check: lint types test
 
-PAGES = docs examples datasets ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
+PAGES = docs examples datasets README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
 
 format:
 	ruff format .
