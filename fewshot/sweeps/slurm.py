@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from functools import cached_property
 from getpass import getuser
 
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
@@ -28,14 +29,30 @@ class QueueWatcher(SlurmInfoWatcher):
         self._absent: dict[str, int] = {}
         self._gone: set[str] = set()
 
+    @cached_property
+    def _accounting(self) -> bool:
+        """Whether the cluster keeps account of its jobs; assumed unless sacct denies it."""
+        command = ["sacct", "--noheader", "--jobs=1"]
+        try:
+            answer = subprocess.run(
+                command, capture_output=True, text=True, timeout=60, check=False
+            )
+        except (OSError, subprocess.SubprocessError):
+            return True
+        return answer.returncode == 0 or "accounting storage is disabled" not in answer.stderr
+
     def get_state(self, job_id: str, mode: str = "standard") -> str:
         """The state of a job, "GONE" if it has left the queue."""
         state = super().get_state(job_id, mode)
         return GONE if job_id in self._gone else state
 
     def update(self) -> None:
-        """Ask sacct, then squeue."""
-        super().update()
+        """Ask sacct where there is accounting, then squeue."""
+        if self._accounting:
+            super().update()
+        else:  # submitit would ask in vain, and warn, each time
+            self._num_calls += 1
+            self._last_status_check = time.time()
         unfinished = self._registered - self._finished
         if not unfinished or (queued := _queued()) is None:
             return
@@ -44,6 +61,10 @@ class QueueWatcher(SlurmInfoWatcher):
             if self._absent[job_id] >= ABSENT:
                 self._gone.add(job_id)
                 self._finished.add(job_id)
+
+    def arrays(self) -> list[str]:
+        """Numbers of the arrays with jobs that have not ended, as far as is known."""
+        return sorted({job_id.partition("_")[0] for job_id in self._registered - self._finished})
 
     def wait_for_all(self) -> None:
         """Wait until every job has ended."""
@@ -71,3 +92,9 @@ def wait_for_jobs() -> None:
     watcher = SlurmJob.watcher
     if isinstance(watcher, QueueWatcher):
         watcher.wait_for_all()
+
+
+def cancelling() -> str:
+    """Return the command that cancels the jobs submitted since `watch_queue`."""
+    watcher = SlurmJob.watcher
+    return " ".join(["scancel", *(watcher.arrays() if isinstance(watcher, QueueWatcher) else [])])

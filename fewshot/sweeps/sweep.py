@@ -62,7 +62,7 @@ class Sweep:
         self.lock = acquire_lock(self.folder)
         self.traces.put_aside()
         self.follower = Follower(self.folder) if launching.in_parallel(self.launcher) else None
-        jobs = number_of_jobs(config)
+        self.jobs = jobs = number_of_jobs(config)
         if jobs:
             print(f"fewshot: {counted(jobs, 'job')}", file=sys.stderr, flush=True)
         self.estimators = config.report.estimators
@@ -219,6 +219,9 @@ def report_outcome(sweep: Sweep, typed: Sequence[str], lost: BaseException | Non
     failures = [failure for record in records for failure in record.failed]
     if lost and all(record.ended for record in records):  # one that has not begun
         failures.append({"overrides": "launcher", "error": str(lost), "arguments": []})
+    elif lost and (waiting := sweep.jobs - len(records)) > 0:
+        error = f"{counted(waiting, 'job')} never began"
+        failures.append({"overrides": "launcher", "error": error, "arguments": []})
     computed, taken = (
         sum(getattr(record, what) for record in records) for what in ("computed", "taken")
     )
@@ -252,7 +255,9 @@ def report_interruption(sweep: Sweep, typed: Sequence[str]) -> None:
         file=sys.stderr,
     )
     if launching.kind_of(sweep.launcher) == "slurm":
-        print("fewshot: jobs of the cluster go on; scancel ends them.", file=sys.stderr)
+        from fewshot.sweeps.slurm import cancelling
+
+        print(f"fewshot: jobs of the cluster go on; to end them: {cancelling()}", file=sys.stderr)
 
 
 def _rerun_line(typed: Sequence[str]) -> str:

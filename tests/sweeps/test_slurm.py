@@ -74,6 +74,23 @@ def test_a_job_that_has_left_the_queue_has_ended(cluster):
     watcher.wait_for_all()
 
 
+def test_where_there_is_no_accounting_nobody_is_warned_of_it(cluster, caplog, capfd):
+    Path("queue/7_0").touch()
+    assert not watched("7_0").is_done("7_0", "force")
+    assert not caplog.records
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interruption_names_the_arrays_to_cancel(cluster, monkeypatch):
+    watcher = watched("7_0", "7_1", "9_0")
+    monkeypatch.setattr(slurm.SlurmJob, "watcher", watcher)
+    Path("queue/7_0").touch()
+    assert slurm.cancelling() == "scancel 7 9"
+    for _ in range(2):
+        watcher.update()
+    assert slurm.cancelling() == "scancel 7"
+
+
 @pytest.mark.parametrize(
     "state", ["CANCELLED by 1000", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"]
 )
